@@ -1,0 +1,27 @@
+/* Memory that is there or the process ends with 111 (STYLE, section 4). */
+#ifndef COMMON_BASE_MEM_H
+#define COMMON_BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t n);                    /* zeroed */
+void *mem_array(size_t n, size_t size);       /* zeroed, overflow checked */
+void *mem_grow(void *p, size_t n, size_t size); /* realloc, not zeroed */
+char *mem_dup(const char *s);
+
+/* Equal in constant time for equal lengths. */
+int mem_equal_ct(const void *a, const void *b, size_t n);
+
+/*
+ * Growing array: MEM_PUSH(v, n, cap, item) appends item to v.
+ */
+#define MEM_PUSH(v, n, cap, item)                                              \
+	do {                                                                   \
+		if ((n) == (cap)) {                                            \
+			(cap) = (cap) ? (cap) * 2 : 8;                         \
+			(v) = mem_grow((v), (cap), sizeof(*(v)));              \
+		}                                                              \
+		(v)[(n)++] = (item);                                           \
+	} while (0)
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * The only way to octets on a descriptor for processes that serve one peer and
+ * block with a deadline (sessions, clients, deliveries).  Plain today; TLS sits
+ * behind the same functions by setting other io functions.
+ *
+ * Reading flushes writing: output leaves when the program is about to wait for
+ * input, when the output buffer is full, or at stream_flush; never per reply.
+ *
+ * Buffers are allocated at first use, so an idle stream costs little.
+ */
+#ifndef COMMON_IO_STREAM_H
+#define COMMON_IO_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+
+struct stream;
+
+enum line_result {
+	LINE_OK,      /* *line is the line without its CRLF */
+	LINE_LONG,    /* longer than allowed; swallowed up to its CRLF */
+	LINE_BARE,    /* has a CR without LF or an LF without CR; swallowed up
+	               * to its CRLF, or to the bare LF if that comes first */
+	LINE_EOF,     /* the peer closed, at a line's start or within one */
+	LINE_TIMEOUT, /* a deadline passed */
+	LINE_ERROR    /* errno */
+};
+
+enum stream_result { STREAM_OK, STREAM_EOF, STREAM_TIMEOUT, STREAM_ERROR };
+
+/* Replaces read and write for TLS: like read(2)/write(2), EAGAIN included. */
+struct stream_io {
+	ssize_t (*read)(void *arg, void *p, size_t n);
+	ssize_t (*write)(void *arg, const void *p, size_t n);
+	void *arg;
+};
+
+/* fd becomes non-blocking and belongs to the stream.  in_max and out_max are
+ * the sizes of the buffers; the largest line is in_max - 2. */
+struct stream *stream_new(int fd, size_t in_max, size_t out_max);
+/* Does not flush; closes the descriptor. */
+void stream_free(struct stream **s);
+int stream_fd(const struct stream *s);
+/* Gives the descriptor away (handing the client over); the stream keeps its
+ * buffered input and must be freed afterwards. */
+int stream_take_fd(struct stream *s);
+void stream_set_io(struct stream *s, const struct stream_io *io);
+
+/* Time allowed for one wait (each read or write), milliseconds. */
+void stream_idle(struct stream *s, int64_t ms);
+/* Absolute moment (clock_mono_ms) after which every wait fails;
+ * CLOCK_NEVER takes it back.  A deadline per transaction, not per read. */
+void stream_deadline(struct stream *s, int64_t at_ms);
+
+/* The next line.  *line points into the buffer until the next call on s. */
+enum line_result stream_line(struct stream *s, size_t max, struct slice *line);
+
+/*
+ * Raw octets for DATA and BDAT: waits until at least `want` octets are there
+ * (want <= in_max) and shows all that are buffered.  stream_consume drops the
+ * first n of them.
+ */
+enum stream_result stream_peek(struct stream *s, size_t want,
+    struct slice *octets);
+void stream_consume(struct stream *s, size_t n);
+
+/* Octets already read and not consumed: non-zero before STARTTLS means the
+ * peer talked ahead. */
+size_t stream_buffered(const struct stream *s);
+/* What is buffered, to be carried to another process with the descriptor. */
+struct slice stream_leftover(const struct stream *s);
+/* Puts octets in front of what will be read (the other end of leftover). */
+void stream_preload(struct stream *s, struct slice octets);
+/* Throws buffered input and output away (STARTTLS). */
+void stream_drop(struct stream *s);
+
+/* Output.  Errors are remembered and returned by the next flush or read. */
+void stream_put(struct stream *s, struct slice octets);
+void stream_puts(struct stream *s, const char *text);
+void stream_printf(struct stream *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+enum stream_result stream_flush(struct stream *s);
+
+/* Sees every octet read ('R') and written ('W'): tests and debugging. */
+void stream_trace(struct stream *s,
+    void (*hook)(void *arg, char dir, struct slice octets), void *arg);
+
+#endif
