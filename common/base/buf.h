@@ -2,6 +2,7 @@
  * The only growing string.  Invariants: s is never NULL, s[len] is NUL,
  * len <= max.  Appends return nothing: what would exceed max sets overflow and
  * is dropped whole, and so is everything after it; the caller asks once.
+ * What is appended must not lie in the buffer itself, which may move.
  */
 #ifndef COMMON_BASE_BUF_H
 #define COMMON_BASE_BUF_H
@@ -27,7 +28,9 @@ extern char buf_nothing[1];
 void buf_init(struct buf *b, size_t max);
 void buf_reset(struct buf *b);            /* empty, memory kept */
 void buf_free(struct buf *b);             /* memory given back, empty */
-void buf_wipe(struct buf *b);             /* zeroed first: for secrets */
+void buf_wipe(struct buf *b);             /* zeroed first: for secrets, whose
+                                           * buffers take their room at once
+                                           * (buf_room): growing copies */
 struct buf buf_take(struct buf *b);       /* moved out; *b is empty */
 
 void buf_add(struct buf *b, const void *p, size_t n);

@@ -1,23 +1,33 @@
 /*
  * One event is one line on stderr, written by one write(2): a fixed verb, then
- * key=value (logfmt).  log_kv builds it; values with spaces, quotes, '=', or
- * octets outside printable ASCII are quoted and escaped ("\xNN", \" and \\), so
- * that no foreign octet can forge a field or a line.  Never secrets, never
- * message text.  A failed write is ignored: no daemon stops for its log.
- *
- *	log_info("accepted", "id", LOG_S(id), "size", LOG_U(size), NULL) is written
- *	with the typed macro form below:
+ * key=value (logfmt).  Values with spaces, quotes, '=', backslashes or octets
+ * outside printable ASCII, and empty ones, are quoted and escaped ("\xNN", \"
+ * and \\), so that no foreign octet can forge a field or a line.  Never secrets,
+ * never message text.  A failed write is ignored: no daemon stops for its log.
  *
  *	LOG_INFO("accepted", LS("id", id), LU("size", size), LB("from", slice));
+ *
+ *	smtpd[312]: accepted sid=m7q2 id=c2k4 size=1200 from="\"a b\"@c.example"
+ *
+ * Events that are not LOG_INFO say so behind the verb: level=error, warn or
+ * debug.  A value is cut to 1000 octets ("..." at its end) and a line to 4096,
+ * what a pipe takes whole: fields that do not fit are left out and cut=yes
+ * stands for them.  errno is the same after every call.
  */
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
 
+#include <errno.h>
 #include <stdint.h>
 
 #include "common/base/slice.h"
 
-enum log_level { LOG_ERROR_LEVEL, LOG_WARN_LEVEL, LOG_INFO_LEVEL, LOG_DEBUG_LEVEL };
+enum log_level {
+	LOG_ERROR_LEVEL,
+	LOG_WARN_LEVEL,
+	LOG_INFO_LEVEL,
+	LOG_DEBUG_LEVEL
+};
 
 enum log_kind { LOG_END, LOG_STR, LOG_SLICE, LOG_NUM, LOG_UNUM, LOG_ERRNO };
 
@@ -63,15 +73,19 @@ void log_open(const char *name);
 void log_forked(const char *sid);
 void log_debug_set(int on);
 int log_debug_on(void);
+/* fields may be NULL: a verb alone. */
 void log_event(enum log_level level, const char *verb,
     const struct log_field *fields);
 
-/* Plain sentences for start-up and fatal ends; foreign octets are escaped.
- * log_warn and die with errno_too add ": strerror(errno)". */
+/* Plain sentences for start-up and fatal ends; foreign octets are escaped:
+ * "smtpd[312]: warning: cannot open x: No such file or directory".
+ * log_warn and die_errno add ": strerror(errno)". */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says it and ends the process: EXIT_PERMANENT or EXIT_TEMPORARY. */
+/* Says it ("fatal: ...") and ends the process: EXIT_PERMANENT or
+ * EXIT_TEMPORARY.  Takes no memory, and ends by _exit(2): what a forked child
+ * inherited in stdio buffers or atexit handlers is its parent's affair. */
 _Noreturn void die(int code, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 _Noreturn void die_errno(int code, const char *fmt, ...)

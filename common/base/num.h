@@ -23,4 +23,8 @@ bool num_size(struct slice s, uint64_t least, uint64_t most, uint64_t *out);
  * The result and the bounds are milliseconds. */
 bool num_time_ms(struct slice s, uint64_t least, uint64_t most, uint64_t *out);
 
+/* The decimal digits of n, no NUL behind them; returns how many. */
+#define NUM_TEXT_SIZE 20
+size_t num_text(uint64_t n, char out[NUM_TEXT_SIZE]);
+
 #endif

@@ -1,0 +1,47 @@
+/*
+ * Durable files: O_TMPFILE, write, sync_file_range, linkat to the final name,
+ * fsync: one journal commit, and only whole files ever become visible
+ * (docs/architecture.md, Durability).  Used by queued and by local.
+ *
+ * Two-phase, so that many files share a commit: durable_link all that are
+ * complete, then durable_sync them.
+ */
+#ifndef COMMON_MAIL_DURABLE_H
+#define COMMON_MAIL_DURABLE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum durable_mode {
+	DURABLE_ORDERED, /* ordered journalling (ext4 data=ordered, xfs ...):
+	                  * write, link, fsync */
+	DURABLE_STRICT   /* fsync, link, fsync the directory */
+};
+
+/* From the file system's type and mount options behind dirfd ("auto"); logs
+ * what was chosen and why. */
+enum durable_mode durable_detect(int dirfd);
+
+/* Process-wide: opens /proc/self/fd for linkat; call after fork and before the
+ * cage, once a process. */
+void durable_init(void);
+
+/* A nameless file in dirfd (mode), or, where the file system has no O_TMPFILE,
+ * a file with a hidden temporary name that durable_drop removes. */
+struct durable {
+	int fd;
+	int dirfd;       /* borrowed */
+	char tmp[64];    /* "" with O_TMPFILE */
+	bool linked;
+};
+int durable_open(struct durable *d, int dirfd, mode_t mode);
+/* Starts write-back and waits for the data (ordered) or fsyncs (strict). */
+int durable_flush(struct durable *d, enum durable_mode mode);
+/* Gives it its name; EEXIST when it is taken. */
+int durable_link(struct durable *d, const char *name);
+/* The commit.  After a failure the file must not be trusted again. */
+int durable_sync(struct durable *d, enum durable_mode mode);
+/* Closes; what was not linked vanishes.  unlink_name: also the linked name. */
+void durable_drop(struct durable *d, const char *unlink_name);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * The queue file: postern-queue(5).  One reader and one writer for every
+ * program that touches it.  Text envelope, content, trailer, journal.
+ *
+ *	postern-queue 1
+ *	id 0a1b...                        20 characters
+ *	content 0000000512 00000000004096 offset and length of the content, fixed
+ *	                                  width, filled in at the commit
+ *	created 1764000000123             milliseconds
+ *	from <quoted>
+ *	flags 8bitmime ret=full ...
+ *	client ip=... helo=... protocol=... login=... sid=...
+ *	envid ... / by ...                where given
+ *	prepend ...                       (kept in the trailer as an edit)
+ *	rcpt T <quoted> notify=.. orcpt=<quoted>
+ *	                                  one line a recipient; the state octet
+ *	                                  behind "rcpt " is overwritten in place
+ *	<empty line>
+ *	CONTENT as received, CRLF
+ *	trailer:
+ *	\nedits, "insert OFFSET LENGTH\n" + octets + "\n" / "skip OFFSET LENGTH\n"
+ *	"sum crc32 XXXXXXXX content XXXXXXXX envelope\nend NNNNNNNNNN\n"
+ *	journal: records "@LENGTH CRC32\n" + LENGTH octets of text lines + "\n"
+ *
+ * Quoting: octets outside 0x21..0x7e, and '%', '<', '>', '=' and ';' become
+ * %XX, so that no address can forge a line or a field.  Unknown fields are
+ * skipped and kept.
+ *
+ * The writer of this comment's details is postern-queue(5); this header is the
+ * interface.
+ */
+#ifndef COMMON_MAIL_QFILE_H
+#define COMMON_MAIL_QFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/slice.h"
+#include "common/base/status.h"
+#include "common/mail/envelope.h"
+#include "common/mail/id.h"
+
+#define QFILE_VERSION 1
+
+/* The directories of the queue below queue_dir. */
+enum qdir { QDIR_INCOMING, QDIR_DEFERRED, QDIR_HOLD, QDIR_CORRUPT, QDIR_COUNT };
+extern const char *const qdir_names[QDIR_COUNT];
+
+/* State octet of a recipient */
+enum qstate {
+	QSTATE_TODO = 'T',
+	QSTATE_DONE = 'D',   /* delivered */
+	QSTATE_FAILED = 'F', /* permanent failure, sender not yet told */
+	QSTATE_EXPANDED = 'X', /* replaced by its journalled expansion */
+	QSTATE_CANCELLED = 'C' /* removed by an admin */
+};
+
+/* ---- writing (queued) ---- */
+
+/*
+ * Builds the envelope's text for env (created_ms: wall clock) into out, with
+ * the content's offset and length fields blank.  *content_at receives the
+ * position of these fixed-width digits in the text.
+ */
+struct buf;
+void qfile_envelope(const struct envelope *env, int64_t created_ms,
+    struct buf *out, size_t *content_at);
+/* Fills offset and length into the text (or into 32 octets to be pwritten). */
+#define QFILE_CONTENT_WIDTH 32
+void qfile_content_field(uint64_t offset, uint64_t length,
+    char out[QFILE_CONTENT_WIDTH]);
+/* Running checksum over content: start with 0. */
+uint32_t qfile_sum(uint32_t sum, const void *p, size_t n);
+/* The trailer for the text of qfile_envelope (content field filled in), the
+ * edits (prepend inserted at 0) and the content's sum and length. */
+void qfile_trailer(struct slice envelope_text, const struct envelope *env,
+    uint32_t content_sum, uint64_t content_length, struct buf *out);
+
+/* ---- reading ---- */
+
+enum qfile_result {
+	QFILE_OK,
+	QFILE_CORRUPT, /* does not verify: to corrupt/, never deleted */
+	QFILE_NEWER,   /* written by a version we cannot read: left alone */
+	QFILE_ERROR    /* a read error (errno): temporary */
+};
+
+/* A recipient as the file and its journal say. */
+struct qrcpt {
+	struct slice address;
+	struct slice orcpt;
+	uint32_t notify;
+	char state;           /* enum qstate */
+	uint32_t number;      /* 1.. in file order, expansions go on counting:
+	                       * part of the Maildir name */
+	uint32_t parent;      /* number of the recipient it was expanded from,
+	                       * or 0 */
+	uint64_t state_at;    /* offset of its state octet in the file */
+	/* Resolved delivery, for expansions; else kind is 0 */
+	uint32_t kind;        /* enum delivery_kind of proto/delivery.h */
+	struct slice target;  /* see there */
+	struct slice sender;  /* sender replaced by owner-..., valid when
+	                       * has_sender */
+	bool has_sender;
+	/* From the journal's attempts */
+	uint32_t attempts;
+	int64_t last_ms, next_ms; /* wall clock; 0: never / at once */
+	struct slice host;    /* where the last attempt went */
+	struct slice why;     /* "4.2.0 451 the words" of the last attempt */
+	struct slice rule;    /* what set next_ms: "retry", "hold", "admin" */
+};
+
+struct qfile; /* an open queue file */
+
+/*
+ * Opens NAME in dirfd.  want_write: O_RDWR, for state changes and the journal.
+ * verify: also the content's checksum is read (costs reading everything);
+ * without it only structure and envelope sum are checked.  *why: what does not
+ * verify, in words with the offset.
+ */
+enum qfile_result qfile_open(int dirfd, const char *name, bool want_write,
+    bool verify, struct qfile **out, char why[STATUS_TEXT_MAX]);
+/* The same for a descriptor, which then belongs to the qfile. */
+enum qfile_result qfile_adopt(int fd, bool verify, struct qfile **out,
+    char why[STATUS_TEXT_MAX]);
+void qfile_free(struct qfile **q);
+
+int qfile_fd(const struct qfile *q);
+const struct envelope *qfile_env(const struct qfile *q); /* recipients: see below */
+int64_t qfile_created_ms(const struct qfile *q);
+uint64_t qfile_content_offset(const struct qfile *q);
+uint64_t qfile_content_length(const struct qfile *q);
+/* Octets of the effective message (edits applied). */
+uint64_t qfile_message_length(const struct qfile *q);
+size_t qfile_nrcpts(const struct qfile *q);
+struct qrcpt *qfile_rcpt(struct qfile *q, size_t i);
+/* Held by an admin or a policy, with the reason ("" if none). */
+struct slice qfile_hold_reason(const struct qfile *q);
+
+/* ---- the effective message ---- */
+
+/*
+ * Streams the message as every delivery sees it.  Verifies the content's
+ * checksum on the way: the call that reaches the end returns -1 with errno
+ * EBADMSG if it does not match (nothing must be published then).
+ */
+struct qreader;
+struct qreader *qreader_new(struct qfile *q, size_t bufsize);
+/* Octets ready at *p (a view until the next call); 0: end; -1: errno. */
+ssize_t qreader_next(struct qreader *r, const char **p);
+void qreader_free(struct qreader **r);
+
+/* ---- changes (qmgr, and postern while holding qmgr's lock) ---- */
+/* All return 0 or -1 with errno.  Nothing is synced: qfile_sync is. */
+
+int qfile_set_state(struct qfile *q, size_t i, char state);
+/* Journal: one framed record of lines, appended with one write. */
+struct qattempt {
+	uint32_t number;         /* recipient */
+	int64_t at_ms, next_ms;  /* wall clock */
+	const char *outcome;     /* "delivered", "deferred", "failed" */
+	struct slice host;
+	const struct status *status;
+	const char *rule;        /* "first", "retry", "retry-max", "lifetime" */
+};
+int qfile_add_attempts(struct qfile *q, const struct qattempt *v, size_t n);
+/* Replaces recipient i by these (written before the first delivery). */
+struct qexpansion {
+	struct slice address;
+	uint32_t kind;           /* enum delivery_kind */
+	struct slice target;
+	struct slice sender;     /* replaced sender, when has_sender */
+	bool has_sender;
+};
+int qfile_add_expansion(struct qfile *q, size_t i, const struct qexpansion *v,
+    size_t n);
+int qfile_add_note(struct qfile *q, const char *what, struct slice reason,
+    int64_t at_ms); /* hold, release, retry, remove */
+int qfile_sync(struct qfile *q);
+/* mtime as the hint for the next try (start-up is readdir + stat). */
+int qfile_set_hint(struct qfile *q, int64_t next_ms);
+
+#endif
