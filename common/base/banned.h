@@ -9,6 +9,10 @@
 #include <signal.h>
 #include <time.h>
 
+/* Macros of glibc, the second with clang and _FORTIFY_SOURCE. */
+#undef alloca
+#undef sprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll sscanf fscanf scanf vscanf vsscanf vfscanf
 #pragma GCC poison alloca tmpnam mktemp tempnam system popen
