@@ -64,9 +64,10 @@ struct envelope {
 
 extern const struct chan_field env_recipient_fields[];
 extern const struct chan_record env_recipient_record;
+#define ENVELOPE_NFIELDS 13
 /* For contracts that carry an envelope as their record: the same field rows,
  * offsets relative to struct envelope. */
-extern const struct chan_field envelope_fields[];
-extern const size_t envelope_nfields;
+extern const struct chan_field envelope_fields[ENVELOPE_NFIELDS];
+
 
 #endif
