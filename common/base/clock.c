@@ -1,9 +1,10 @@
 /*
- * Time, and its two texts: the date-time of header fields and the time stamp of
- * journals and listings.  Used by every process; no input but the clock and, for
- * the texts, times read from files, which may be anything.
+ * Time, and its two texts: the date-time of header fields and the time stamp
+ * of journals and listings.  Used by every process; no input but the clock and,
+ * for the texts, times read from files, which may be anything.
  */
 #include <assert.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/base/clock.h"

@@ -1,9 +1,9 @@
 /*
- * The log: one line an event, built on the stack and written by one write(2) to
- * descriptor 2, where the supervisor's logger reads.  Used by every process, the
- * caged ones too; verbs and keys are ours, values may be anybody's and are
- * escaped here and nowhere else.  Takes no memory, so that the end of memory can
- * still be told.
+ * The log: one line an event, built on the stack and written by one write(2)
+ * to descriptor 2, where the supervisor's logger reads.  Used by every process,
+ * the caged ones too; verbs and keys are ours, values may be anybody's and are
+ * escaped here and nowhere else.  Takes no memory, so that the end of memory
+ * can still be told.
  */
 #include <stdarg.h>
 #include <stdbool.h>

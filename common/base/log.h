@@ -2,8 +2,9 @@
  * One event is one line on stderr, written by one write(2): a fixed verb, then
  * key=value (logfmt).  Values with spaces, quotes, '=', backslashes or octets
  * outside printable ASCII, and empty ones, are quoted and escaped ("\xNN", \"
- * and \\), so that no foreign octet can forge a field or a line.  Never secrets,
- * never message text.  A failed write is ignored: no daemon stops for its log.
+ * and \\), so that no foreign octet can forge a field or a line.  Never
+ * secrets, never message text.  A failed write is ignored: no daemon stops for
+ * its log.
  *
  *	LOG_INFO("accepted", LS("id", id), LU("size", size), LB("from", slice));
  *

@@ -1,7 +1,8 @@
 /*
  * Memory that is there or the process ends with 111: no caller in postern tests
- * for its lack.  Sizes that come from outside are checked against a limit before
- * they get here; the overflow check is the last line, not the first.
+ * for its lack.  Used by every process; sizes that come from outside are checked
+ * against a limit before they get here, the overflow check is only the last
+ * line.
  */
 #include <stdint.h>
 #include <stdlib.h>

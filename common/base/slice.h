@@ -52,7 +52,7 @@ int slice_cmp(struct slice a, struct slice b);
 /* Without spaces and tabs at both ends. */
 struct slice slice_trim(struct slice s);
 
-/* Index of the octet c in s from position `from`, or s.len if it is not there. */
+/* Index of the octet c in s from position `from`, or s.len without it. */
 size_t slice_find(struct slice s, char c, size_t from);
 
 /*

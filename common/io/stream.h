@@ -14,14 +14,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/slice.h"
 
 struct stream;
 
 enum line_result {
-	LINE_OK,      /* *line is the line without its CRLF */
-	LINE_LONG,    /* longer than allowed; swallowed up to its CRLF */
+	LINE_OK,      /* *line is the line without its CRLF; NUL is an octet
+	               * like any other here: callers refuse it */
+	LINE_LONG,    /* longer than allowed; swallowed up to its CRLF.  LINE_BARE
+	               * wins where a line is both */
 	LINE_BARE,    /* has a CR without LF or an LF without CR; swallowed up
 	               * to its CRLF, or to the bare LF if that comes first */
 	LINE_EOF,     /* the peer closed, at a line's start or within one */
@@ -49,10 +52,12 @@ int stream_fd(const struct stream *s);
 int stream_take_fd(struct stream *s);
 void stream_set_io(struct stream *s, const struct stream_io *io);
 
-/* Time allowed for one wait (each read or write), milliseconds. */
+/* Time allowed for one wait (each read or write), milliseconds; CLOCK_NEVER
+ * (the default): no limit. */
 void stream_idle(struct stream *s, int64_t ms);
-/* Absolute moment (clock_mono_ms) after which every wait fails;
- * CLOCK_NEVER takes it back.  A deadline per transaction, not per read. */
+/* Absolute moment (clock_mono_ms) after which every wait and every read from
+ * the descriptor fails; CLOCK_NEVER takes it back.  A deadline per transaction,
+ * not per read. */
 void stream_deadline(struct stream *s, int64_t at_ms);
 
 /* The next line.  *line points into the buffer until the next call on s. */
@@ -72,12 +77,14 @@ void stream_consume(struct stream *s, size_t n);
 size_t stream_buffered(const struct stream *s);
 /* What is buffered, to be carried to another process with the descriptor. */
 struct slice stream_leftover(const struct stream *s);
-/* Puts octets in front of what will be read (the other end of leftover). */
+/* Puts octets in front of what will be read (the other end of leftover); the
+ * buffer grows where in_max does not hold them. */
 void stream_preload(struct stream *s, struct slice octets);
-/* Throws buffered input and output away (STARTTLS). */
+/* Wipes and throws away buffered input and output (STARTTLS). */
 void stream_drop(struct stream *s);
 
-/* Output.  Errors are remembered and returned by the next flush or read. */
+/* Output.  Errors are remembered and returned by every later flush or read;
+ * what is put after one is dropped. */
 void stream_put(struct stream *s, struct slice octets);
 void stream_puts(struct stream *s, const char *text);
 void stream_printf(struct stream *s, const char *fmt, ...)

@@ -37,6 +37,7 @@
 #define ENV_RECEIVED_MAX 4096
 #define ENV_TEXT_MAX 300
 #define ENV_RECIPIENTS_MAX 100000
+#define ENV_RCPTS_A_RECORD 500 /* recipients in one channel record */
 
 struct env_recipient {
 	struct slice address; /* local@domain as the client wrote it */
@@ -64,10 +65,9 @@ struct envelope {
 
 extern const struct chan_field env_recipient_fields[];
 extern const struct chan_record env_recipient_record;
-#define ENVELOPE_NFIELDS 13
+#define ENVELOPE_NFIELDS 12
 /* For contracts that carry an envelope as their record: the same field rows,
  * offsets relative to struct envelope. */
 extern const struct chan_field envelope_fields[ENVELOPE_NFIELDS];
-
 
 #endif

@@ -118,4 +118,4 @@ static const struct chan_record records[] = {
 };
 
 const struct chan_contract address_contract = {
-	"address", 1, 1, 1048576, records, sizeof(records) / sizeof(records[0])};
+	"address", 1, 1, 2097152, records, sizeof(records) / sizeof(records[0])};

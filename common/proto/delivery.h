@@ -26,7 +26,7 @@ enum delivery_type {
 /* Limits (octets, elements) */
 #define DELIVERY_PATH_MAX 4096
 #define DELIVERY_PROGRAM_MAX 4096
-#define DELIVERY_EXPANSIONS_MAX 200
+#define DELIVERY_EXPANSIONS_MAX 100
 
 /* Flags of a job */
 #define JOB_NO_FORWARD 1u /* do not look at the forward file */

@@ -23,8 +23,6 @@
 #include "common/io/chan.h"
 #include "common/mail/envelope.h"
 
-#define ENV_RCPTS_A_RECORD 500
-
 enum queue_type {
 	QUEUE_PIPE = 1,
 	QUEUE_OPEN = 2,
