@@ -1,0 +1,499 @@
+/*
+ * Streams: lines and raw octets from one peer, with deadlines, and buffered
+ * output back to it.  Runs in sessions, clients and deliveries, which block
+ * here and nowhere else.  The input is the network's: every octet value comes
+ * in every order and in pieces of any size, and what is found in it does not
+ * depend on where the pieces were cut.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/io/stream.h"
+
+/* Moving so few octets to the front costs less than a short read. */
+#define CHEAP_MOVE 256
+
+struct stream {
+	int fd;              /* owned; -1 after stream_take_fd */
+	struct stream_io io; /* read == NULL: the descriptor itself */
+	int64_t idle_ms;
+	int64_t deadline_ms;
+
+	char *in; /* in_max octets, taken at the first read */
+	size_t in_max;
+	size_t in_start, in_end; /* what is buffered */
+	size_t in_dirty;         /* octets ever used: what a wipe covers */
+	size_t scanned;          /* from in_start: known to hold no LF */
+	bool swallowing;         /* within a line that is too long already */
+	bool bare;               /* the swallowed part had a bare CR */
+
+	char *out; /* out_max octets, taken at the first write */
+	size_t out_max;
+	size_t out_len; /* what waits to be written */
+	size_t out_dirty;
+	enum stream_result out_failed; /* why writing ended, once it did */
+	int out_errno;
+
+	void (*trace)(void *arg, char dir, struct slice octets);
+	void *trace_arg;
+};
+
+struct stream *
+stream_new(int fd, size_t in_max, size_t out_max)
+{
+	struct stream *s = mem_alloc(sizeof(*s));
+	int flags;
+
+	assert(in_max >= 3 && out_max >= 1);
+	s->fd = fd;
+	s->in_max = in_max;
+	s->out_max = out_max;
+	s->idle_ms = CLOCK_NEVER;
+	s->deadline_ms = CLOCK_NEVER;
+	flags = fcntl(fd, F_GETFL);
+	if (flags == -1 || ((flags & O_NONBLOCK) == 0 &&
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)) {
+		/* A descriptor that could block for ever is not used. */
+		s->out_failed = STREAM_ERROR;
+		s->out_errno = errno;
+	}
+	return s;
+}
+
+void
+stream_free(struct stream **sp)
+{
+	struct stream *s = *sp;
+
+	if (s == NULL)
+		return;
+	stream_drop(s);
+	free(s->in);
+	free(s->out);
+	if (s->fd != -1)
+		close(s->fd);
+	free(s);
+	*sp = NULL;
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+int
+stream_take_fd(struct stream *s)
+{
+	int fd = s->fd;
+
+	s->fd = -1;
+	return fd;
+}
+
+void
+stream_set_io(struct stream *s, const struct stream_io *io)
+{
+	s->io = *io;
+}
+
+void
+stream_idle(struct stream *s, int64_t ms)
+{
+	s->idle_ms = ms;
+}
+
+void
+stream_deadline(struct stream *s, int64_t at_ms)
+{
+	s->deadline_ms = at_ms;
+}
+
+void
+stream_trace(struct stream *s,
+    void (*hook)(void *arg, char dir, struct slice octets), void *arg)
+{
+	s->trace = hook;
+	s->trace_arg = arg;
+}
+
+/* Waits for events until the idle time or the deadline is over. */
+static enum stream_result
+wait_for(const struct stream *s, short events)
+{
+	struct pollfd pfd = {.fd = s->fd, .events = events};
+	int64_t now = clock_mono_ms();
+	int64_t end = s->deadline_ms;
+	int64_t left;
+	int n;
+
+	if (s->idle_ms < CLOCK_NEVER - now && now + s->idle_ms < end)
+		end = now + s->idle_ms;
+	for (;;) {
+		if (now >= end)
+			return STREAM_TIMEOUT;
+		left = end == CLOCK_NEVER ? -1 : end - now;
+		n = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
+		if (n > 0)
+			return STREAM_OK;
+		if (n == -1 && errno != EINTR)
+			return STREAM_ERROR;
+		now = clock_mono_ms();
+	}
+}
+
+static ssize_t
+read_some(struct stream *s, void *p, size_t n)
+{
+	if (s->io.read != NULL)
+		return s->io.read(s->io.arg, p, n);
+	return read(s->fd, p, n);
+}
+
+static ssize_t
+write_some(struct stream *s, const void *p, size_t n)
+{
+	if (s->io.write != NULL)
+		return s->io.write(s->io.arg, p, n);
+	return write(s->fd, p, n);
+}
+
+/* The reason why output stopped, for every later call. */
+static enum stream_result
+output_failed(struct stream *s)
+{
+	if (s->out_failed == STREAM_ERROR)
+		errno = s->out_errno;
+	return s->out_failed;
+}
+
+/* Writes all of p, waiting where it must. */
+static enum stream_result
+write_all(struct stream *s, const char *p, size_t len)
+{
+	enum stream_result result;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write_some(s, p, len);
+		if (n > 0) {
+			if (s->trace != NULL)
+				s->trace(s->trace_arg, 'W',
+				    (struct slice){p, (size_t)n});
+			p += n;
+			len -= (size_t)n;
+			continue;
+		}
+		result = STREAM_ERROR;
+		if (n == 0)
+			errno = EIO; /* no descriptor of ours does that */
+		else if (errno == EINTR)
+			continue;
+		else if (errno == EAGAIN)
+			result = wait_for(s, POLLOUT);
+		if (result != STREAM_OK) {
+			s->out_failed = result;
+			s->out_errno = errno;
+			return output_failed(s);
+		}
+	}
+	return STREAM_OK;
+}
+
+enum stream_result
+stream_flush(struct stream *s)
+{
+	size_t len = s->out_len;
+
+	if (s->out_failed != STREAM_OK)
+		return output_failed(s);
+	s->out_len = 0;
+	return len > 0 ? write_all(s, s->out, len) : STREAM_OK;
+}
+
+/* Makes room behind what is buffered: as much as is cheap to get, so that the
+ * next read brings many octets.  Callers never fill the buffer to its end. */
+static void
+make_room(struct stream *s)
+{
+	size_t live = s->in_end - s->in_start;
+
+	if (s->in == NULL)
+		s->in = mem_grow(NULL, s->in_max, 1);
+	if (live == 0) {
+		s->in_start = s->in_end = 0;
+	} else if (s->in_start > 0 && (live <= CHEAP_MOVE ||
+	    s->in_max - s->in_end < s->in_max / 2)) {
+		memmove(s->in, s->in + s->in_start, live);
+		s->in_start = 0;
+		s->in_end = live;
+	}
+	assert(s->in_end < s->in_max);
+}
+
+/*
+ * Reads once, after everything that waits was written.  A peer that was just
+ * answered has nothing to say yet, so that poll comes first then; otherwise it
+ * often has.  A TLS library may hold octets that poll does not see.
+ */
+static enum stream_result
+fill(struct stream *s)
+{
+	bool wait_first = s->out_len > 0 && s->io.read == NULL;
+	enum stream_result result = stream_flush(s);
+	ssize_t n;
+
+	if (result != STREAM_OK)
+		return result;
+	if (s->deadline_ms != CLOCK_NEVER && clock_mono_ms() >= s->deadline_ms)
+		return STREAM_TIMEOUT;
+	make_room(s);
+	for (;;) {
+		if (wait_first) {
+			result = wait_for(s, POLLIN);
+			if (result != STREAM_OK)
+				return result;
+		}
+		n = read_some(s, s->in + s->in_end, s->in_max - s->in_end);
+		if (n >= 0)
+			break;
+		if (errno != EAGAIN && errno != EINTR)
+			return STREAM_ERROR;
+		wait_first = errno == EAGAIN;
+	}
+	if (n == 0)
+		return STREAM_EOF;
+	if (s->trace != NULL)
+		s->trace(s->trace_arg, 'R',
+		    (struct slice){s->in + s->in_end, (size_t)n});
+	s->in_end += (size_t)n;
+	if (s->in_end > s->in_dirty)
+		s->in_dirty = s->in_end;
+	return STREAM_OK;
+}
+
+/*
+ * Drops the buffered part of a line that is too long already.  Its last octet
+ * stays: it may be the CR of the line's end.
+ */
+static void
+swallow(struct stream *s)
+{
+	size_t drop = s->in_end - s->in_start - 1;
+
+	if (memchr(s->in + s->in_start, '\r', drop) != NULL)
+		s->bare = true;
+	s->in_start += drop;
+	s->scanned = 1;
+	s->swallowing = true;
+}
+
+/*
+ * Takes the next line off the buffer; false if its end is not there yet.  A
+ * line goes up to the first LF, whatever is before it: LINE_BARE if that is no
+ * CR, or if there is a CR elsewhere in the line.
+ */
+static bool
+take_line(struct stream *s, size_t max, struct slice *line,
+    enum line_result *result)
+{
+	size_t live = s->in_end - s->in_start;
+	const char *start, *lf = NULL;
+	bool bare, too_long;
+	size_t len;
+
+	if (live == 0)
+		return false;
+	start = s->in + s->in_start;
+	if (live > s->scanned)
+		lf = memchr(start + s->scanned, '\n', live - s->scanned);
+	if (lf == NULL) {
+		s->scanned = live;
+		if (live > max + 1)
+			swallow(s);
+		return false;
+	}
+	len = (size_t)(lf - start);
+	s->in_start += len + 1;
+	bare = true;
+	if (len > 0 && lf[-1] == '\r') {
+		len--;
+		bare = s->bare || memchr(start, '\r', len) != NULL;
+	}
+	too_long = s->swallowing || len > max;
+	s->scanned = 0;
+	s->swallowing = s->bare = false;
+	if (bare) {
+		*result = LINE_BARE;
+	} else if (too_long) {
+		*result = LINE_LONG;
+	} else {
+		*line = (struct slice){start, len};
+		*result = LINE_OK;
+	}
+	return true;
+}
+
+enum line_result
+stream_line(struct stream *s, size_t max, struct slice *line)
+{
+	enum line_result result;
+
+	assert(max <= s->in_max - 2);
+	while (!take_line(s, max, line, &result)) {
+		switch (fill(s)) {
+		case STREAM_OK:
+			break;
+		case STREAM_EOF:
+			return LINE_EOF;
+		case STREAM_TIMEOUT:
+			return LINE_TIMEOUT;
+		case STREAM_ERROR:
+			return LINE_ERROR;
+		}
+	}
+	return result;
+}
+
+enum stream_result
+stream_peek(struct stream *s, size_t want, struct slice *octets)
+{
+	enum stream_result result;
+
+	assert(want <= s->in_max);
+	while (s->in_end - s->in_start < want) {
+		result = fill(s);
+		if (result != STREAM_OK)
+			return result;
+	}
+	*octets = stream_leftover(s);
+	return STREAM_OK;
+}
+
+void
+stream_consume(struct stream *s, size_t n)
+{
+	assert(n <= s->in_end - s->in_start);
+	s->in_start += n;
+	s->scanned = s->scanned > n ? s->scanned - n : 0;
+}
+
+size_t
+stream_buffered(const struct stream *s)
+{
+	return s->in_end - s->in_start;
+}
+
+struct slice
+stream_leftover(const struct stream *s)
+{
+	if (s->in_end == s->in_start)
+		return SLICE_EMPTY;
+	return (struct slice){s->in + s->in_start, s->in_end - s->in_start};
+}
+
+void
+stream_preload(struct stream *s, struct slice octets)
+{
+	struct slice rest = stream_leftover(s);
+	size_t len = octets.len + rest.len;
+	char *in;
+
+	if (octets.len == 0)
+		return;
+	if (len > s->in_max)
+		s->in_max = len;
+	in = mem_grow(NULL, s->in_max, 1);
+	memcpy(in, octets.p, octets.len);
+	memcpy(in + octets.len, rest.p, rest.len);
+	if (s->in != NULL)
+		explicit_bzero(s->in, s->in_dirty);
+	free(s->in);
+	s->in = in;
+	s->in_start = 0;
+	s->in_end = s->in_dirty = len;
+	s->scanned = 0;
+}
+
+void
+stream_drop(struct stream *s)
+{
+	/* Passwords and whole messages went through here. */
+	if (s->in != NULL)
+		explicit_bzero(s->in, s->in_dirty);
+	if (s->out != NULL)
+		explicit_bzero(s->out, s->out_dirty);
+	s->in_start = s->in_end = s->in_dirty = 0;
+	s->out_len = s->out_dirty = 0;
+	s->scanned = 0;
+	s->swallowing = s->bare = false;
+}
+
+void
+stream_put(struct stream *s, struct slice octets)
+{
+	size_t n;
+
+	while (octets.len > 0 && s->out_failed == STREAM_OK) {
+		if (s->out_len == 0 && octets.len >= s->out_max) {
+			/* Larger than the buffer: straight from the caller. */
+			(void)write_all(s, octets.p, octets.len);
+			return;
+		}
+		if (s->out == NULL)
+			s->out = mem_grow(NULL, s->out_max, 1);
+		n = s->out_max - s->out_len;
+		if (n > octets.len)
+			n = octets.len;
+		memcpy(s->out + s->out_len, octets.p, n);
+		s->out_len += n;
+		if (s->out_len > s->out_dirty)
+			s->out_dirty = s->out_len;
+		octets.p += n;
+		octets.len -= n;
+		if (s->out_len == s->out_max)
+			(void)stream_flush(s);
+	}
+}
+
+void
+stream_puts(struct stream *s, const char *text)
+{
+	stream_put(s, slice_of(text));
+}
+
+void
+stream_printf(struct stream *s, const char *fmt, ...)
+{
+	char text[512];
+	char *more = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	assert(n >= 0);
+	if ((size_t)n >= sizeof(text)) {
+		more = mem_grow(NULL, (size_t)n + 1, 1);
+		va_start(ap, fmt);
+		n = vsnprintf(more, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+		assert(n >= 0);
+	}
+	stream_put(s, slice_mem(more != NULL ? more : text, (size_t)n));
+	if (more != NULL)
+		explicit_bzero(more, (size_t)n);
+	free(more);
+	explicit_bzero(text, sizeof(text));
+}
