@@ -23,10 +23,14 @@ typedef void loop_io_fn(void *arg, unsigned events);
 typedef void loop_fn(void *arg);
 
 struct loop *loop_new(void);
+/* Not from within a handler.  What was made in the loop is gone with it. */
 void loop_free(struct loop **l);
 
-/* Watches fd for events; the descriptor stays the caller's.  May be called and
- * freed from within handlers: a freed one gets no further call. */
+/* Watches fd for events; the descriptor stays the caller's, who frees the watch
+ * before closing it.  May be called and freed from within handlers: a freed one
+ * gets no further call.  With LOOP_HANGUP come those of LOOP_READ and LOOP_WRITE
+ * that were asked for; with events 0 only LOOP_HANGUP comes.  Like every other
+ * lack of memory, a descriptor that cannot be watched ends the process (111). */
 struct loop_io *loop_io_new(struct loop *l, int fd, unsigned events,
     loop_io_fn *fn, void *arg);
 void loop_io_events(struct loop_io *io, unsigned events);
@@ -44,8 +48,8 @@ void loop_timer_free(struct loop_timer **t);
  * before sleeping: the place for batches (commit what is complete). */
 void loop_after(struct loop *l, loop_fn *fn, void *arg);
 
-/* Delivers signo through the loop (signalfd or self-pipe; SIGTERM, SIGHUP,
- * SIGUSR1 ...). */
+/* Delivers signo through the loop (signalfd; SIGTERM, SIGHUP, SIGUSR1 ...): it
+ * is blocked from then on.  Before the cage, as loop_new. */
 void loop_signal(struct loop *l, int signo, loop_fn *fn, void *arg);
 
 /* Calls fn for every child that ended (SIGCHLD, waitpid(-1) until none left). */
@@ -59,8 +63,10 @@ int64_t loop_now(const struct loop *l);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
-/* In a forked child: closes the epoll and signal descriptors, restores the
- * default signal dispositions and mask, releases all memory. */
+/* In a forked child, before anything else is done with the loop: closes the
+ * epoll and signal descriptors, restores the default signal dispositions and
+ * mask, releases all memory.  Watches and timers must not be freed afterwards,
+ * nor before (that would end them in the parent). */
 void loop_forked(struct loop **l);
 
 #endif
