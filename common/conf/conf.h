@@ -43,6 +43,10 @@ struct conf_nets {
 	size_t n;
 };
 
+/* The words of the CONF_CHOICE parameters, in their order in params.def. */
+enum conf_helo_check { CONF_HELO_NONE, CONF_HELO_SYNTAX, CONF_HELO_FQDN };
+enum conf_commit { CONF_COMMIT_AUTO, CONF_COMMIT_ORDERED, CONF_COMMIT_STRICT };
+
 /* One [listen NAME] section. */
 struct conf_listen {
 	const char *name;
@@ -105,11 +109,14 @@ bool conf_read_at(int dirfd, const char *name, const char *shown,
     struct conf *c, struct buf *errors);
 void conf_free(struct conf *c);
 
-/* For main: reads FILE or dies (100) with all errors. */
+/* For main: reads FILE or dies (100) with all errors; log_debug takes effect. */
 void conf_load(struct conf *c, const char *file);
 
-/* Keeps the directory of the file open for conf_reload; call before the cage.
- * conf_reload replaces *c; on errors logs them and keeps the old one (false). */
+/* Keeps the directory of the file open for conf_reload; call before the cage
+ * and before the working directory changes; file must stay valid.  A cage must
+ * list conf_keep_fd() among its readable paths.
+ * conf_reload replaces *c, so that pointers into the old one die; on errors it
+ * logs them and keeps the old one (false). */
 void conf_keep(const char *file);
 int conf_keep_fd(void); /* -1 before conf_keep; close it in sessions */
 bool conf_reload(struct conf *c);
