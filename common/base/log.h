@@ -39,8 +39,13 @@ struct log_field {
 	int64_t n;
 };
 
-#define LS(k, str)                                                             \
-	((struct log_field){(k), LOG_SLICE, slice_of((str) ? (str) : ""), 0})
+static inline struct slice
+log_text(const char *s) /* may be NULL */
+{
+	return s != NULL ? slice_of(s) : SLICE_EMPTY;
+}
+
+#define LS(k, str) ((struct log_field){(k), LOG_SLICE, log_text(str), 0})
 #define LB(k, slc) ((struct log_field){(k), LOG_SLICE, (slc), 0})
 #define LU(k, num)                                                             \
 	((struct log_field){(k), LOG_UNUM, SLICE_EMPTY, (int64_t)(num)})

@@ -1,8 +1,7 @@
 /*
  * Memory that is there or the process ends with 111: no caller in postern tests
- * for its lack.  Used by every process; sizes that come from outside are checked
- * against a limit before they get here, the overflow check is only the last
- * line.
+ * for its lack.  Used by every process.  Sizes from outside are checked against
+ * a limit before they get here; the overflow check is the last line of defence.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -4,10 +4,13 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t n);                    /* zeroed */
-void *mem_array(size_t n, size_t size);       /* zeroed, overflow checked */
-void *mem_grow(void *p, size_t n, size_t size); /* realloc, not zeroed */
-char *mem_dup(const char *s);
+#define MEM_THERE __attribute__((returns_nonnull, warn_unused_result))
+
+/* The first two zeroed, overflow of n * size checked; mem_grow is realloc. */
+MEM_THERE void *mem_alloc(size_t n);
+MEM_THERE void *mem_array(size_t n, size_t size);
+MEM_THERE void *mem_grow(void *p, size_t n, size_t size);
+MEM_THERE char *mem_dup(const char *s);
 
 /* Equal in constant time for equal lengths. */
 int mem_equal_ct(const void *a, const void *b, size_t n);
