@@ -18,7 +18,10 @@
 #include "common/base/slice.h"
 #include "common/conf/net.h"
 
-#define CONF_DEFAULT_FILE "/etc/postern/postern.conf"
+#ifndef CONF_SYSCONFDIR /* the Makefile's sysconfdir */
+#define CONF_SYSCONFDIR "/etc/postern"
+#endif
+#define CONF_DEFAULT_FILE CONF_SYSCONFDIR "/postern.conf"
 
 enum conf_type {
 	CONF_STRING, /* const char * */

@@ -29,15 +29,18 @@ void proc_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * Descriptors handed over by the supervisor: LISTEN_FDS/LISTEN_PID (systemd,
  * s6-fdholder wrappers).  Returns how many; the first is 3.  Names
- * (LISTEN_FDNAMES) by index, "" where there is none.
+ * (LISTEN_FDNAMES) by index, "" where there is none.  The descriptors become
+ * close-on-exec and the variables are removed at the first call.
  */
 int proc_listen_fds(void);
 const char *proc_listen_name(int i);
 
-/* fork(2); in the child: default signals, log_forked(sid), own title. */
+/* fork(2); in the child: default signals, none blocked (SIGPIPE stays ignored),
+ * log_forked(sid).  The title stays the parent's until proc_title. */
 pid_t proc_fork(const char *sid);
 
-/* Closes every descriptor except 0-2 and those in keep (n of them). */
+/* Closes every descriptor except 0-2 and those in keep (n of them, at most 64,
+ * in any order; -1 counts as none). */
 void proc_close_except(const int *keep, size_t n);
 
 /* Soft limit of open descriptors raised to the hard one; returns it. */
