@@ -154,8 +154,9 @@ void
 buf_addu(struct buf *b, unsigned long long n)
 {
 	char text[NUM_TEXT_SIZE];
+	size_t digits = num_text(n, text);
 
-	buf_add(b, text, num_text(n, text));
+	buf_add(b, text, digits);
 }
 
 char *

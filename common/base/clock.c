@@ -93,11 +93,11 @@ write_rfc5322(char *at, const struct tm *tm)
 	long east = tm->tm_gmtoff / 60;
 	int zone = (int)(east < 0 ? -east : east);
 
-	memcpy(at, days + 3 * tm->tm_wday, 3);
+	memcpy(at, days + 3L * tm->tm_wday, 3);
 	memcpy(at + 3, ", ", 2);
 	at = put_digits(at + 5, tm->tm_mday, tm->tm_mday < 10 ? 1 : 2);
 	*at++ = ' ';
-	memcpy(at, months + 3 * tm->tm_mon, 3);
+	memcpy(at, months + 3L * tm->tm_mon, 3);
 	at[3] = ' ';
 	at = put_digits(at + 4, tm->tm_year + 1900, 4);
 	*at++ = ' ';

@@ -35,7 +35,7 @@ static struct {
 	bool debug;
 	size_t prefix_len, sid_len;
 	char prefix[64];                 /* "NAME[pid]: " */
-	char sid[sizeof(" sid=\"\"") + 4 * SID_MAX]; /* " sid=..." */
+	char sid[sizeof(" sid=\"\"") + (size_t)4 * SID_MAX]; /* " sid=..." */
 } self = {.name = "postern"};
 
 /* Without taking memory: a number nobody knows is written into tmp. */
@@ -137,13 +137,15 @@ put_number(struct line *l, const struct log_field *f)
 {
 	char text[NUM_TEXT_SIZE];
 	uint64_t n = (uint64_t)f->n;
+	size_t digits;
 
 	if (f->kind == LOG_NUM && f->n < 0) {
 		n = 0 - n;
 		if (!put(l, "-", 1))
 			return false;
 	}
-	return put(l, text, num_text(n, text));
+	digits = num_text(n, text);
+	return put(l, text, digits);
 }
 
 /* " key=value", or nothing and the mark. */
@@ -223,13 +225,12 @@ log_open(const char *name)
 void
 log_forked(const char *sid)
 {
-	struct line l;
+	struct line l = {.len = 0};
 
 	read_pid();
 	self.sid_len = 0;
 	if (sid == NULL)
 		return;
-	l.len = 0;
 	put_field(&l, &LB("sid", slice_mem(sid, strnlen(sid, SID_MAX))));
 	memcpy(self.sid, l.s, l.len);
 	self.sid_len = l.len;
@@ -279,6 +280,7 @@ sentence(const char *what, int error, const char *fmt, va_list ap)
 {
 	char text[SENTENCE_MAX], escaped[SENTENCE_MAX], tmp[64];
 	struct line l;
+	size_t len;
 	int n;
 
 	n = vsnprintf(text, sizeof(text), fmt, ap);
@@ -289,8 +291,8 @@ sentence(const char *what, int error, const char *fmt, va_list ap)
 	put(&l, ":", 1);
 	put(&l, self.sid, self.sid_len);
 	put(&l, " ", 1);
-	put(&l, escaped, escape(slice_mem(text, strlen(text)), false, escaped,
-	    sizeof(escaped)));
+	len = escape(slice_of(text), false, escaped, sizeof(escaped));
+	put(&l, escaped, len);
 	if ((size_t)n >= sizeof(text))
 		put(&l, "...", 3);
 	if (error != 0) {

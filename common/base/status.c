@@ -29,8 +29,9 @@ status_set(struct status *st, uint32_t code, uint32_t subject, uint32_t detail,
 		text[0] = '\0';
 	va_end(ap);
 	for (i = 0; text[i] != '\0'; i++)
-		st->text[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-	st->text[i] = '\0';
+		if (text[i] < 0x20 || text[i] >= 0x7f)
+			text[i] = '?';
+	memcpy(st->text, text, i + 1);
 	st->code = code;
 	st->subject = subject;
 	st->detail = detail;
@@ -54,6 +55,6 @@ status_class(const struct status *st)
 void
 status_enhanced(const struct status *st, char out[STATUS_ENHANCED_SIZE])
 {
-	snprintf(out, STATUS_ENHANCED_SIZE, "%d.%u.%u", (int)status_class(st),
+	(void)snprintf(out, STATUS_ENHANCED_SIZE, "%d.%u.%u", (int)status_class(st),
 	    three_digits(st->subject), three_digits(st->detail));
 }

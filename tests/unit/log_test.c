@@ -221,14 +221,14 @@ emit_full(void)
 static void
 emit_long_sentence(void)
 {
-	char *s = mem_alloc(20001);
+	char s[20001];
 
-	memset(s, '\n', 20000);
+	memset(s, '\n', sizeof(s));
+	s[20000] = '\0';
 	errno = ENOSPC;
 	log_warn("%s", s);
 	memset(s, 'a', 20000);
 	log_warn("%s", s);
-	free(s);
 }
 
 START_TEST(test_full)
