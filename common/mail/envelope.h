@@ -36,7 +36,11 @@
 #define ENV_ORCPT_MAX 600
 #define ENV_RECEIVED_MAX 4096
 #define ENV_TEXT_MAX 300
+#define ENV_ENVID_TEXT_MAX 300 /* as received: xtext of ENV_ENVID_MAX */
+#define ENV_IP_MAX 64
+#define ENV_WORD_MAX 32        /* protocol, sid */
 #define ENV_RECIPIENTS_MAX 100000
+#define ENV_RCPTS_A_RECORD 500 /* recipients in one channel record */
 #define ENV_RCPTS_A_RECORD 500 /* recipients in one channel record */
 
 struct env_recipient {
