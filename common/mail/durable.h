@@ -22,8 +22,12 @@ enum durable_mode {
  * what was chosen and why. */
 enum durable_mode durable_detect(int dirfd);
 
+/* Process-wide, in a parent before its cage: opens /proc, from which
+ * durable_init of its children reaches their own /proc/self/fd even when the
+ * root directory was changed since. */
+void durable_prepare(void);
 /* Process-wide: opens /proc/self/fd for linkat; call after fork and before the
- * cage, once a process. */
+ * cage, once a process.  Without durable_prepare it opens /proc itself. */
 void durable_init(void);
 
 /* A nameless file in dirfd (mode), or, where the file system has no O_TMPFILE,
@@ -35,6 +39,8 @@ struct durable {
 	bool linked;
 };
 int durable_open(struct durable *d, int dirfd, mode_t mode);
+/* Starts write-back and does not wait: for batches, before durable_flush. */
+int durable_start(struct durable *d, enum durable_mode mode);
 /* Starts write-back and waits for the data (ordered) or fsyncs (strict). */
 int durable_flush(struct durable *d, enum durable_mode mode);
 /* Gives it its name; EEXIST when it is taken. */
