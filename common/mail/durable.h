@@ -13,13 +13,13 @@
 #include <sys/types.h>
 
 enum durable_mode {
-	DURABLE_ORDERED, /* ordered journalling (ext4 data=ordered, xfs ...):
-	                  * write, link, fsync */
-	DURABLE_STRICT   /* fsync, link, fsync the directory */
+	DURABLE_ORDERED, /* ordered journalling (ext4 data=ordered): write,
+	                  * link, fsync */
+	DURABLE_STRICT   /* fsync, link, fsync the file and the directory */
 };
 
 /* From the file system's type and mount options behind dirfd ("auto"); logs
- * what was chosen and why. */
+ * what was chosen and why.  Reads /proc and /sys: before the cage. */
 enum durable_mode durable_detect(int dirfd);
 
 /* Process-wide, in a parent before its cage: opens /proc, from which
@@ -33,7 +33,7 @@ void durable_init(void);
 /* A nameless file in dirfd (mode), or, where the file system has no O_TMPFILE,
  * a file with a hidden temporary name that durable_drop removes. */
 struct durable {
-	int fd;
+	int fd;          /* read and write; close-on-exec */
 	int dirfd;       /* borrowed */
 	char tmp[64];    /* "" with O_TMPFILE */
 	bool linked;
@@ -45,7 +45,8 @@ int durable_start(struct durable *d, enum durable_mode mode);
 int durable_flush(struct durable *d, enum durable_mode mode);
 /* Gives it its name; EEXIST when it is taken. */
 int durable_link(struct durable *d, const char *name);
-/* The commit.  After a failure the file must not be trusted again. */
+/* The commit.  After a failure the file must not be trusted again.  Strict
+ * needs dirfd to be open for reading (not O_PATH). */
 int durable_sync(struct durable *d, enum durable_mode mode);
 /* Closes; what was not linked vanishes.  unlink_name: also the linked name. */
 void durable_drop(struct durable *d, const char *unlink_name);
