@@ -34,8 +34,9 @@ bool address_parse(struct slice s, bool utf8_ok, struct address *out,
  * The path of MAIL and RCPT at the start of s: "<@a,@b:ann@example.org>",
  * "<>" (only with null_ok), "<postmaster>" (only with postmaster_ok).
  * tolerant: also "ann@example.org" without brackets (plain atoms only), as far
- * as the next space.  *rest is what follows the path.  A source route is
- * checked and dropped (RFC 5321 appendix C, F.2).
+ * as the next space, and spaces in front of the path.  *rest is what follows
+ * the path: empty, or beginning with a space.  A source route is checked and
+ * dropped (RFC 5321 appendix C, F.2).
  */
 struct address_flags {
 	bool utf8_ok, null_ok, postmaster_ok, tolerant;
@@ -43,10 +44,13 @@ struct address_flags {
 bool address_path(struct slice s, struct address_flags flags,
     struct address *out, struct slice *rest, const char **why);
 
+/* Local-part alone, as bare names in aliases are: "ann", "\"a b\"". */
+bool address_local(struct slice s, bool utf8_ok, const char **why);
 /* RFC 5321 Domain (letters, digits, hyphens, U-labels with utf8_ok), total and
  * label lengths checked. */
 bool address_domain(struct slice s, bool utf8_ok, const char **why);
-/* "[192.0.2.1]", "[IPv6:2001:db8::1]", "[tag:text]" */
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]"; other tags are not registered, and
+ * RFC 5321 4.1.3 asks for that. */
 bool address_literal(struct slice s, const char **why);
 
 /*
