@@ -13,7 +13,9 @@
  * the accepting side answers HELLO with the chosen version, or closes.  The
  * HELLO exchange is done inside this module; chan_connect does not wait for
  * the answer, so that a first request may follow at once (the connecting side
- * then speaks its lowest version until the answer came).
+ * then speaks its lowest version until the answer came).  For that reason a
+ * required field that is newer than the highest of both lowest versions may be
+ * absent in what the accepting side receives.
  */
 #ifndef COMMON_IO_CHAN_H
 #define COMMON_IO_CHAN_H
@@ -68,12 +70,14 @@ struct chan_record {
 struct chan_contract {
 	const char *name;     /* "queue", "auth" ... */
 	uint16_t lowest, highest;
-	uint32_t max_frame;   /* octets of the largest record */
+	uint32_t max_frame;   /* octets of the largest record, length word
+	                       * excluded; at least CHAN_LEAST_FRAME */
 	const struct chan_record *records;
 	size_t nrecords;
 };
 
 #define CHAN_MAX_FDS 4
+#define CHAN_LEAST_FRAME 128 /* of max_frame: HELLO fits */
 
 struct chan;
 
@@ -86,7 +90,8 @@ enum chan_result {
 };
 
 /* fd becomes non-blocking (and close-on-exec) and belongs to the channel.
- * side is what this process is; CHAN_CLIENT queues its HELLO at once. */
+ * side is what this process is; CHAN_CLIENT queues its HELLO at once,
+ * CHAN_SERVER may send once it has received one. */
 struct chan *chan_new(int fd, const struct chan_contract *contract,
     enum chan_side side);
 /* Connects to a UNIX socket path (relative to the working directory, which in
@@ -95,6 +100,8 @@ struct chan *chan_connect(const char *path,
     const struct chan_contract *contract);
 void chan_free(struct chan **c);
 int chan_fd(const struct chan *c);
+/* What is spoken: the lowest version until the HELLO was answered, 0 on the
+ * accepting side until it came. */
 uint16_t chan_version(const struct chan *c);
 
 /* Kernel's word on the peer (SO_PEERCRED); -1 on failure. */
@@ -104,9 +111,12 @@ int chan_peer(const struct chan *c, pid_t *pid, uid_t *uid);
  * Encodes msg (the struct of record `type`) into the output buffer and takes
  * the descriptors over: they are closed after sending (also on failure).
  * nfds must match the record.  Asserts on a type this side may not send or a
- * field beyond its limit: check foreign input before.
+ * field beyond its limit: check foreign input before.  Output that the peer
+ * does not take is bounded (16 frames, at least 4 MB, and 1024 records with
+ * descriptors): beyond that the connection is given up.
  * chan_queue only buffers; chan_send also tries to write what fits now.
- * A broken connection shows at the next chan_recv.
+ * A broken connection shows at the next chan_recv, after what came before.
+ * chan_free does not flush.
  */
 void chan_queue(struct chan *c, uint16_t type, const void *msg,
     const int *fds, size_t nfds);
@@ -122,7 +132,7 @@ enum chan_result chan_flush(struct chan *c);
  * for the largest struct of the contract: use a union).  Slices and lists in
  * it live in the channel until the next chan_recv.  Descriptors are stored in
  * fds (room for CHAN_MAX_FDS), *nfds their number, and are the caller's.
- * Non-blocking: call until CHAN_AGAIN.
+ * Non-blocking: call until CHAN_AGAIN, then wait with level-triggered poll.
  */
 enum chan_result chan_recv(struct chan *c, uint16_t *type, void *msg_out,
     size_t msg_size, int *fds, size_t *nfds);
@@ -132,6 +142,7 @@ enum chan_result chan_wait(struct chan *c, uint16_t *type, void *msg_out,
 
 /* The tables at work without a socket: tests, fuzzers, queue file. */
 struct buf;
+/* Appends a whole frame, length word included (out->overflow: nothing). */
 void chan_encode(const struct chan_contract *ct, uint16_t version,
     uint16_t type, const void *msg, struct buf *out);
 /* payload: the octets behind the length word.  arena receives the memory of
@@ -145,12 +156,18 @@ bool chan_decode(const struct chan_contract *ct, uint16_t version,
     uint16_t *type, void *msg_out, size_t msg_size, const char **why);
 const struct chan_record *chan_record_find(const struct chan_contract *ct,
     uint16_t type);
+/* The tables are sound: unique tags and types, members inside their structs,
+ * lists one level deep, and the largest record that they allow fits max_frame
+ * (so that chan_queue never fails for its length).  For each contract's unit
+ * test; false: *why says which record and field. */
+bool chan_contract_check(const struct chan_contract *ct, struct buf *why);
 /* One line of text for a record: names and escaped values (tests/tool/chan). */
 void chan_print(const struct chan_record *r, const void *msg, struct buf *out);
 
 /*
  * Server side of an event loop in one piece: listens (fd), accepts, checks the
- * peer's uid against allowed uids, decodes and calls handlers.
+ * peer's uid against allowed uids, decodes and calls handlers.  A handler may
+ * do anything to any peer, and free the server.
  */
 struct loop;
 struct chan_server;
@@ -161,46 +178,59 @@ struct chan_server_ops {
 	 * handler.  Return false to disconnect the peer. */
 	bool (*record)(void *arg, struct chan_peer *p, uint16_t type,
 	    const void *msg, const int *fds, size_t nfds);
-	/* New connection (may be NULL); false refuses it.  */
+	/* New connection, its HELLO has come: what the server says first is
+	 * sent here (may be NULL); false refuses it, without closed(). */
 	bool (*opened)(void *arg, struct chan_peer *p);
-	/* The connection is gone; last call for p. */
+	/* The connection is gone (may be NULL); last call for p.  Not called
+	 * for peers that went before their HELLO, except those that
+	 * chan_server_add returned. */
 	void (*closed)(void *arg, struct chan_peer *p);
 };
 
-/* listen_fd is the caller's; exclusive: several processes accept on it.
- * uids == NULL: anybody.  max_peers: further ones wait in the back-log. */
+/* listen_fd is the caller's and becomes non-blocking; -1: only chan_server_add.
+ * exclusive: several processes accept on it.  uids == NULL: anybody; nuids 0:
+ * nobody.  max_peers: further ones wait in the back-log. */
 struct chan_server *chan_server_new(struct loop *l, int listen_fd,
     const struct chan_contract *ct, const struct chan_server_ops *ops,
     void *arg, const uid_t *uids, size_t nuids, size_t max_peers,
     bool exclusive);
 void chan_server_pause(struct chan_server *s); /* accept no more */
+/* Every peer is closed (with closed()); within a handler that happens to the
+ * peer in hand when it returns. */
 void chan_server_free(struct chan_server **s);
-/* Peers made from a descriptor somebody handed over. */
+/* A peer made from a descriptor somebody handed over; its uid is not checked.
+ * NULL if there are max_peers already (fd is closed then, too).  Nothing may be
+ * sent to it before opened(). */
 struct chan_peer *chan_server_add(struct chan_server *s, int fd);
 
 struct chan *chan_peer_chan(struct chan_peer *p);
 void *chan_peer_data(struct chan_peer *p);
 void chan_peer_set_data(struct chan_peer *p, void *data);
 uid_t chan_peer_uid(const struct chan_peer *p);
-/* Sends now, the rest by the loop. */
+/* Sends now (a record to the peer whose handler is running: when it returns,
+ * with all its others in one write), the rest by the loop. */
 void chan_peer_send(struct chan_peer *p, uint16_t type, const void *msg);
 void chan_peer_send_fds(struct chan_peer *p, uint16_t type, const void *msg,
     const int *fds, size_t nfds);
-/* Disconnects after the current handler returned. */
+/* Disconnects after the current handler returned; what cannot be written at
+ * once is dropped. */
 void chan_peer_close(struct chan_peer *p);
 /* Stop/start reading from this peer (back-pressure). */
 void chan_peer_pause(struct chan_peer *p, bool pause);
 
 /*
  * Client side in an event loop: keeps one connection to a path, reconnects with
- * back-off (20 ms doubling to 1 s), tells of both.
+ * back-off (20 ms doubling to 1 s), tells of both.  It is up when the other side
+ * answered the HELLO; a handler may free it.
  */
 struct chan_link;
 struct chan_link_ops {
 	bool (*record)(void *arg, uint16_t type, const void *msg,
 	    const int *fds, size_t nfds); /* false: disconnect */
-	void (*up)(void *arg);   /* connected: send what must come first */
-	void (*down)(void *arg); /* lost: requests in flight will not be answered */
+	/* Connected: send what must come first.  Lost: requests in flight will
+	 * not be answered.  Either may be NULL; down only after up. */
+	void (*up)(void *arg);
+	void (*down)(void *arg);
 };
 struct chan_link *chan_link_new(struct loop *l, const char *path,
     const struct chan_contract *ct, const struct chan_link_ops *ops, void *arg);
@@ -213,7 +243,10 @@ bool chan_link_send_fds(struct chan_link *l, uint16_t type, const void *msg,
 /* Octets queued and not yet written. */
 size_t chan_link_pending(const struct chan_link *l);
 
-/* A listening UNIX socket at path (an old one is replaced), mode given. */
+/* A listening UNIX socket at path (an old one is replaced by rename), mode
+ * given whatever the umask; non-blocking, close-on-exec.  -1 with errno,
+ * logged: path too long for the system (with ".PID" behind it), something else
+ * than a socket in its place. */
 int chan_listen(const char *path, mode_t mode, int backlog);
 
 #endif
