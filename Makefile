@@ -26,7 +26,7 @@ WARNINGS   = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wpointer-arith -Wcast-qual -Wvla -Wformat=2 -Wundef -Wconversion \
 	-Wimplicit-fallthrough
 HARDENING  = -fno-common -fstack-protector-strong -fstack-clash-protection \
-	$(if $(findstring -fsanitize,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2) \
+	$(if $(findstring -fsanitize,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) \
 	-fPIE
 LDHARDEN   = -pie -Wl,-z,relro,-z,now
 

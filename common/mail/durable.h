@@ -21,6 +21,8 @@ enum durable_mode {
 /* From the file system's type and mount options behind dirfd ("auto"); logs
  * what was chosen and why.  Reads /proc and /sys: before the cage. */
 enum durable_mode durable_detect(int dirfd);
+/* The same for a path; DURABLE_STRICT when it cannot be looked at. */
+enum durable_mode durable_detect_path(const char *path);
 
 /* Process-wide, in a parent before its cage: opens /proc, from which
  * durable_init of its children reaches their own /proc/self/fd even when the

@@ -30,6 +30,9 @@ enum delivery_type {
 
 /* Flags of a job */
 #define JOB_NO_FORWARD 1u /* do not look at the forward file */
+#define JOB_CHECK 2u      /* an earlier attempt's outcome may be unknown (found
+                           * by a scan, or the server was lost during a job):
+                           * look for the file name in cur/ too */
 
 struct delivery_ready {
 	uint32_t capacity;

@@ -21,6 +21,8 @@ enum role {
 	ROLE_QUEUED_WORKER,
 	ROLE_QMGR,
 	ROLE_LOCAL_PARENT,     /* keeps CAP_SETUID and CAP_SETGID */
+	ROLE_LOCAL_VIRTUAL,    /* the same parent without any capability:
+	                        * all mailboxes belong to user_virtual */
 	ROLE_LOCAL_DELIVERY,   /* the mailbox's owner */
 	ROLE_SPAWNER_PARENT,   /* keeps CAP_SETUID and CAP_SETGID, may exec */
 	ROLE_AUTHD,
@@ -28,6 +30,7 @@ enum role {
 	ROLE_POP3D_PARENT,
 	ROLE_POP3D_SESSION,
 	ROLE_MAILBOX_PARENT,   /* keeps CAP_SETUID and CAP_SETGID */
+	ROLE_MAILBOX_VIRTUAL,  /* the same without any capability */
 	ROLE_POP3D_MAILBOX,    /* the mailbox's owner */
 	ROLE_COUNT
 };
@@ -45,19 +48,23 @@ struct sandbox_path {
 };
 
 struct sandbox_args {
-	/* The user to become.  Ignored when the process is not root: then it
-	 * stays who it is (a suite run by one ordinary user: tests). */
+	/* The user to become, never 0.  Ignored when the suite was not started
+	 * by root: then it stays who it is (one ordinary user: tests). */
 	uid_t uid;
 	gid_t gid;
 	/* Directory to become the root, or NULL to leave it.  Roles whose
 	 * table says "empty root" must pass the empty directory. */
 	const char *root;
-	/* Landlock rules; with none and a role that says "no files",
-	 * nothing can be opened any more. */
+	/* Landlock rules, for roles that are given paths; with none of them
+	 * nothing can be opened any more.  Other roles take none. */
 	const struct sandbox_path *paths;
 	size_t npaths;
-	/* Owner roles: least uid setresuid may name (conf: mailbox_uid_min). */
+	/* Owner roles and their parents: least uid setresuid may name (conf:
+	 * mailbox_uid_min). */
 	uid_t uid_min;
+	/* Parents of owner roles: give CAP_SETUID and CAP_SETGID up as well;
+	 * all mailboxes belong to uid (conf: virtual_only). */
+	bool keep_no_caps;
 };
 
 /* Compiles the filter of a role; to be called before forking children of that
@@ -65,12 +72,17 @@ struct sandbox_args {
 void sandbox_prepare(enum role role, uid_t uid_min);
 
 /*
- * Takes all rights away but those of the role, in this order: groups, user,
- * capabilities, root, rlimits, dumpable, no_new_privs, Landlock, seccomp.
+ * Takes all rights away but those of the role, in this order: root directory,
+ * groups, user, capabilities, limits, dumpable, no_new_privs, Landlock, seccomp.
  * Ends the process (111) when a step fails.  A kernel without Landlock is
  * logged once at start; with require_sandbox = yes it is fatal.
  * The working directory is left where it is (parents connect to sockets by
- * name relative to the run directory); session roles change to "/".
+ * name relative to the run directory); roles without files change to "/".
+ *
+ * Directories opened before stay usable through their descriptors only where
+ * paths names them; files opened before always.  A parent without CAP_KILL
+ * cannot signal a child that became another user: such children need their own
+ * clock, and closing their channel ends them.
  */
 void sandbox_enter(enum role role, const struct sandbox_args *args);
 
@@ -81,6 +93,9 @@ void sandbox_require(bool require);
 int sandbox_landlock_abi(void); /* 0: none */
 
 const char *sandbox_role_name(enum role role);
+
+/* False in builds that only log what is forbidden (sanitizers, shims). */
+bool sandbox_enforces(void);
 
 /* For a mailbox parent's child: becomes uid/gid with no groups and no
  * capability for ever (part of sandbox_enter; also used by the spawner before

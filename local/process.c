@@ -1,0 +1,107 @@
+/*
+ * A delivery process: has one owner's rights and delivers the jobs its parent
+ * sends, all that are there in one batch, so that they share their commit.
+ * It copies octets of hostile mail and looks into its header fields.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/io/chan.h"
+#include "common/mail/durable.h"
+#include "common/sys/proc.h"
+#include "common/sys/sandbox.h"
+#include "local/local.h"
+
+#define BATCH_MAX 32u
+#define OUT_BUFFER (512u * 1024)
+
+static void
+answer(struct chan *c, const struct delivery *d)
+{
+	struct delivery_done done = {.job = d->job,
+	    .code = d->status.code,
+	    .subject = d->status.subject,
+	    .detail = d->status.detail,
+	    .text = slice_of(d->status.text),
+	    .host = SLICE("local"),
+	    .expansions = {d->expansions, d->nexpansions}};
+
+	chan_queue(c, DELIVERY_DONE, &done, NULL, 0);
+}
+
+/* Each step for the whole batch before the next one: the first fsync commits
+ * the journal for all names made so far. */
+static void
+deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		delivery_write(batch[i], out);
+		if (n > 1)
+			delivery_start(batch[i]);
+	}
+	for (i = 0; i < n; i++)
+		delivery_link(batch[i]);
+	for (i = 0; i < n; i++)
+		delivery_sync(batch[i]);
+	for (i = 0; i < n; i++) {
+		answer(c, batch[i]);
+		delivery_free(&batch[i]);
+	}
+	chan_flush(c);
+}
+
+/* Jobs that are there; waits for the first.  0: the parent is gone. */
+static size_t
+take_batch(struct chan *c, const struct local *l, enum durable_mode mode,
+    struct delivery **batch)
+{
+	union delivery_msg m;
+	uint16_t type;
+	int fds[CHAN_MAX_FDS];
+	size_t n = 0, nfds;
+	enum chan_result r;
+
+	while (n < BATCH_MAX) {
+		r = n == 0 ? chan_wait(c, &type, &m, sizeof(m), fds, &nfds,
+				 CLOCK_NEVER)
+		           : chan_recv(c, &type, &m, sizeof(m), fds, &nfds);
+		if (r != CHAN_OK || type != DELIVERY_JOB)
+			break;
+		batch[n++] = delivery_new(l, mode, &m.job, fds[0]);
+	}
+	return n;
+}
+
+int
+process_run(struct local *l, const struct owner *o, int fd)
+{
+	struct sandbox_path paths[] = {
+	    {-1, o->root, SANDBOX_WRITE}, {-1, o->maildir, SANDBOX_WRITE}};
+	struct sandbox_args args = {.uid = o->uid,
+	    .gid = o->gid,
+	    .paths = paths,
+	    .npaths = o->maildir != NULL ? 2 : 1};
+	struct delivery *batch[BATCH_MAX];
+	struct buf out = BUF_INIT(OUT_BUFFER);
+	enum durable_mode mode;
+	struct chan *c;
+	size_t n;
+
+	proc_title("delivers as uid %u", (unsigned)o->uid);
+	durable_init();
+	mode = durable_detect_path(o->root);
+	sandbox_enter(ROLE_LOCAL_DELIVERY, &args);
+	c = chan_new(fd, &delivery_contract, CHAN_SERVER);
+	while ((n = take_batch(c, l, mode, batch)) > 0)
+		deliver(c, batch, n, &out);
+	buf_free(&out);
+	chan_free(&c);
+	return 0;
+}
