@@ -21,6 +21,8 @@ struct slices {
 };
 
 #define SLICE(lit) ((struct slice){(lit), sizeof(lit) - 1})
+/* The same in the initializer of a static table. */
+#define SLICE_INIT(lit) {(lit), sizeof(lit) - 1}
 #define SLICE_EMPTY ((struct slice){"", 0})
 /* For printf: printf("%.*s", SLICE_FMT(s)) */
 #define SLICE_FMT(s) (int)(s).len, (s).p
