@@ -69,7 +69,8 @@ escape_octet(unsigned char c, bool quoted, char out[4])
 	static const char hex[] = "0123456789abcdef";
 
 	if (c < 0x20 || c >= 0x7f) {
-		memcpy(out, "\\x", 2);
+		out[0] = '\\';
+		out[1] = 'x';
 		out[2] = hex[c >> 4];
 		out[3] = hex[c & 15];
 		return 4;
@@ -95,7 +96,7 @@ escape(struct slice s, bool quoted, char *out, size_t max)
 		size_t n = escape_octet((unsigned char)s.p[i], quoted, one);
 
 		if (len + n > max) {
-			memcpy(out + cut, "...", 3);
+			memset(out + cut, '.', 3);
 			return cut + 3;
 		}
 		memcpy(out + len, one, n);
