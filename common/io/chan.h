@@ -98,6 +98,9 @@ struct chan *chan_new(int fd, const struct chan_contract *contract,
  * sandboxed parents is the run directory); NULL with errno. */
 struct chan *chan_connect(const char *path,
     const struct chan_contract *contract);
+/* The connection alone, to be handed over to the process that will be the
+ * client on it; -1 with errno. */
+int chan_dial(const char *path);
 void chan_free(struct chan **c);
 int chan_fd(const struct chan *c);
 /* What is spoken: the lowest version until the HELLO was answered, 0 on the
@@ -220,8 +223,8 @@ void chan_peer_pause(struct chan_peer *p, bool pause);
 
 /*
  * Client side in an event loop: keeps one connection to a path, reconnects with
- * back-off (20 ms doubling to 1 s), tells of both.  It is up when the other side
- * answered the HELLO; a handler may free it.
+ * back-off (20 ms doubling to 1 s), tells of both.  It is up when the other
+ * side answered the HELLO; a handler may free it.
  */
 struct chan_link;
 struct chan_link_ops {

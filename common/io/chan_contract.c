@@ -198,9 +198,9 @@ row_check(const struct chan_record *r, size_t row, bool is_sub,
 	if (f->off > r->size || member_size(f->type) > r->size - f->off)
 		return wrong(why, r, f, "outside the struct");
 	if (repeated != (f->max_n > 0))
-		return wrong(why, r, f, "max_n is for lists, and lists need it");
+		return wrong(why, r, f, "max_n goes with lists");
 	if ((f->type == FIELD_LIST) != (f->sub != NULL))
-		return wrong(why, r, f, "sub is for LIST, and LIST needs it");
+		return wrong(why, r, f, "sub goes with LIST");
 	if (f->type == FIELD_LIST && is_sub)
 		return wrong(why, r, f, "a list within a list");
 	return true;

@@ -1,6 +1,6 @@
 /*
- * What the files of the channel module (chan.c, chan_codec.c, chan_server.c,
- * chan_link.c) share among themselves; nobody else includes it.
+ * What the files of the channel module (chan*.c) share among themselves; nobody
+ * else includes it.
  */
 #ifndef COMMON_IO_CHAN_INT_H
 #define COMMON_IO_CHAN_INT_H
@@ -13,7 +13,59 @@
 #define CHAN_HEAD_SIZE 4   /* u16 type, u16 descriptors: counted */
 #define CHAN_TAG_SIZE 5    /* u8 tag, u32 length of each field */
 
+#define CHAN_HELLO 0       /* record type */
+
 #define CHAN_MAX_FIELDS 64 /* rows of one table */
+
+/* Descriptors received and not yet handed over: those of a record that is not
+ * whole yet, and what one recvmsg may add to them. */
+#define CHAN_IN_FDS (2 * CHAN_MAX_FDS)
+/* Larger buffers are given back when they are empty. */
+#define CHAN_IN_KEEP 65536
+
+struct chan_buffer {
+	char *p; /* NULL: none */
+	size_t size;
+};
+
+/* What a connection needs only while there is something to read. */
+struct chan_spare {
+	struct chan_buffer in;
+	struct chan_arena *arena;
+};
+
+/* Descriptors that leave with the octet at `at` of the output buffer. */
+struct chan_rider {
+	size_t at;
+	size_t nfds;
+	int fds[CHAN_MAX_FDS]; /* owned */
+};
+
+struct chan {
+	int fd; /* owned */
+	const struct chan_contract *contract;
+	enum chan_side side;
+	uint16_t version; /* what is spoken; 0: the HELLO has not come yet */
+	uint16_t need;    /* required fields up to this version must come */
+	bool greeted;     /* HELLO went both ways */
+	bool answer_owed; /* the HELLO's answer waits in `out` */
+	bool bad;         /* the peer broke the contract */
+	bool broken;      /* nothing can be sent any more */
+	bool eof;         /* nothing will come any more */
+	bool drained;     /* the last read took all there was */
+
+	struct chan_buffer in;
+	size_t in_start, in_end;
+	int in_fds[CHAN_IN_FDS]; /* owned, oldest first */
+	size_t in_nfds;
+
+	struct buf out;
+	size_t out_sent; /* octets of it that are gone */
+	struct chan_rider *riders;
+	size_t nriders, riders_cap, riders_sent;
+
+	struct chan_arena *arena;
+};
 
 /* Where and how a record breaks its contract. */
 struct chan_fault {
@@ -38,6 +90,20 @@ bool chan_fields_get(const struct chan_record *r, uint16_t version,
     uint16_t need, struct slice octets, struct chan_arena *arena, void *msg_out,
     struct chan_fault *fault);
 
+/* HELLO: queued first by the connecting side, as the answer by the other. */
+void chan_hello_queue(struct chan *c, uint16_t lowest, uint16_t highest);
+enum chan_result chan_hello_take(struct chan *c, struct slice fields,
+    uint16_t nfds);
+
+/* The peer broke the contract: logged; both return CHAN_BAD.  r may be NULL. */
+enum chan_result chan_refuse_fault(struct chan *c,
+    const struct chan_fault *fault);
+enum chan_result chan_refuse(struct chan *c, const struct chan_record *r,
+    const char *why);
+
+/* Nothing more can be sent: what waits is dropped. */
+void chan_output_end(struct chan *c);
+
 /* What chan_recv is made of: the next record out of the buffer, and one read
  * into it. */
 enum chan_result chan_next(struct chan *c, uint16_t *type, void *msg_out,
@@ -47,16 +113,13 @@ enum chan_result chan_fill(struct chan *c);
 bool chan_greeted(const struct chan *c);
 
 /*
- * Memory of idle connections.  chan_buffer_lend gives the channel a buffer of
- * *size octets if it has none; chan_buffer_return takes an empty one back
- * (nothing happens where *p is set already: the channel's own is freed).
+ * Memory of idle connections: an event loop lends one receive buffer and one
+ * arena to whichever channel has something to read, and takes back what is
+ * empty afterwards.
  */
-struct chan_buffer {
-	char *p; /* NULL: none */
-	size_t size;
-};
-void chan_buffer_lend(struct chan *c, struct chan_buffer *spare);
-void chan_buffer_return(struct chan *c, struct chan_buffer *spare);
+void chan_lend(struct chan *c, struct chan_spare *spare);
+void chan_return(struct chan *c, struct chan_spare *spare);
+void chan_spare_free(struct chan_spare *spare);
 
 /* A connection accepted or connected with SOCK_NONBLOCK and SOCK_CLOEXEC:
  * chan_new without its system calls. */

@@ -59,7 +59,7 @@ struct chan_server {
 	size_t npeers;
 	void *msg; /* owned: the record in hand */
 	size_t msg_size;
-	struct chan_buffer spare; /* owned */
+	struct chan_spare spare; /* owned */
 };
 
 static void server_accept(void *arg, unsigned events);
@@ -88,7 +88,7 @@ server_leave(struct chan_server *s)
 		return;
 	assert(s->npeers == 0);
 	loop_timer_free(&s->retry);
-	free(s->spare.p);
+	chan_spare_free(&s->spare);
 	free(s->uids);
 	free(s->msg);
 	free(s);
@@ -188,7 +188,7 @@ peer_turn(struct chan_peer *p, bool readable)
 
 	s->depth++;
 	p->busy = true;
-	chan_buffer_lend(p->chan, &s->spare);
+	chan_lend(p->chan, &s->spare);
 	if (readable)
 		result = chan_fill(p->chan);
 	if (result == CHAN_OK)
@@ -196,7 +196,7 @@ peer_turn(struct chan_peer *p, bool readable)
 	else if (result != CHAN_AGAIN)
 		p->closing = true;
 	(void)chan_flush(p->chan);
-	chan_buffer_return(p->chan, &s->spare);
+	chan_return(p->chan, &s->spare);
 	p->busy = false;
 	if (p->closing)
 		peer_free(p);

@@ -43,23 +43,29 @@ close_keep_errno(int fd)
 	return -1;
 }
 
-struct chan *
-chan_connect(const char *path, const struct chan_contract *contract)
+int
+chan_dial(const char *path)
 {
 	struct sockaddr_un sun;
 	int fd;
 
 	if (address_of(path, &sun) == -1)
-		return NULL;
+		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
-		return NULL;
+		return -1;
 	/* Connects at once or fails; EAGAIN: the back-log is full. */
-	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		close_keep_errno(fd);
-		return NULL;
-	}
-	return chan_new_ready(fd, contract, CHAN_CLIENT);
+	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == -1)
+		return close_keep_errno(fd);
+	return fd;
+}
+
+struct chan *
+chan_connect(const char *path, const struct chan_contract *contract)
+{
+	int fd = chan_dial(path);
+
+	return fd == -1 ? NULL : chan_new_ready(fd, contract, CHAN_CLIENT);
 }
 
 /* Binds and listens at path, which does not exist. */

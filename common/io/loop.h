@@ -28,9 +28,9 @@ void loop_free(struct loop **l);
 
 /* Watches fd for events; the descriptor stays the caller's, who frees the watch
  * before closing it.  May be called and freed from within handlers: a freed one
- * gets no further call.  With LOOP_HANGUP come those of LOOP_READ and LOOP_WRITE
- * that were asked for; with events 0 only LOOP_HANGUP comes.  Like every other
- * lack of memory, a descriptor that cannot be watched ends the process (111). */
+ * gets no further call.  With LOOP_HANGUP come LOOP_READ and LOOP_WRITE where
+ * they were asked for; with events 0 only LOOP_HANGUP comes.  A descriptor that
+ * cannot be watched ends the process (111), as any lack of memory does. */
 struct loop_io *loop_io_new(struct loop *l, int fd, unsigned events,
     loop_io_fn *fn, void *arg);
 void loop_io_events(struct loop_io *io, unsigned events);
@@ -52,11 +52,12 @@ void loop_after(struct loop *l, loop_fn *fn, void *arg);
  * is blocked from then on.  Before the cage, as loop_new. */
 void loop_signal(struct loop *l, int signo, loop_fn *fn, void *arg);
 
-/* Calls fn for every child that ended (SIGCHLD, waitpid(-1) until none left). */
+/* Calls fn for every child that ended (SIGCHLD, waitpid(-1) until none is
+ * left), those that ended before this call included. */
 typedef void loop_child_fn(void *arg, pid_t pid, int wstatus);
 void loop_children(struct loop *l, loop_child_fn *fn, void *arg);
 
-/* Milliseconds on clock_mono_ms as of the start of this round: no system call. */
+/* clock_mono_ms as of the start of this round: no system call. */
 int64_t loop_now(const struct loop *l);
 
 /* Runs until loop_stop. */

@@ -28,6 +28,8 @@ struct stream {
 	struct stream_io io; /* read == NULL: the descriptor itself */
 	int64_t idle_ms;
 	int64_t deadline_ms;
+	const volatile sig_atomic_t *stop; /* NULL: no signal ends a wait */
+	const sigset_t *stop_mask;
 
 	char *in; /* in_max octets, taken at the first read */
 	size_t in_max;
@@ -127,6 +129,26 @@ stream_trace(struct stream *s,
 	s->trace_arg = arg;
 }
 
+void
+stream_interrupt(struct stream *s, const volatile sig_atomic_t *flag,
+    const sigset_t *mask)
+{
+	s->stop = flag;
+	s->stop_mask = mask;
+}
+
+/* poll(2), or ppoll(2) where a signal may end the wait: it is let in for this
+ * moment only, so that none is missed between a look and a sleep. */
+static int
+poll_once(const struct stream *s, struct pollfd *pfd, int64_t left)
+{
+	struct timespec ts = {left / 1000, left % 1000 * 1000000};
+
+	if (s->stop == NULL || pfd->events != POLLIN)
+		return poll(pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
+	return ppoll(pfd, 1, left < 0 ? NULL : &ts, s->stop_mask);
+}
+
 /* Waits for events until the idle time or the deadline is over. */
 static enum stream_result
 wait_for(const struct stream *s, short events)
@@ -143,10 +165,11 @@ wait_for(const struct stream *s, short events)
 		if (now >= end)
 			return STREAM_TIMEOUT;
 		left = end == CLOCK_NEVER ? -1 : end - now;
-		n = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
+		n = poll_once(s, &pfd, left);
 		if (n > 0)
 			return STREAM_OK;
-		if (n == -1 && errno != EINTR)
+		if (n == -1 && (errno != EINTR ||
+		    (s->stop != NULL && *s->stop && events == POLLIN)))
 			return STREAM_ERROR;
 		now = clock_mono_ms();
 	}

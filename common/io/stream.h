@@ -12,6 +12,7 @@
 #define COMMON_IO_STREAM_H
 
 #include <stdbool.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,8 +24,8 @@ struct stream;
 enum line_result {
 	LINE_OK,      /* *line is the line without its CRLF; NUL is an octet
 	               * like any other here: callers refuse it */
-	LINE_LONG,    /* longer than allowed; swallowed up to its CRLF.  LINE_BARE
-	               * wins where a line is both */
+	LINE_LONG,    /* longer than allowed; swallowed up to its CRLF.  Where a
+	               * line is both this and bare, LINE_BARE */
 	LINE_BARE,    /* has a CR without LF or an LF without CR; swallowed up
 	               * to its CRLF, or to the bare LF if that comes first */
 	LINE_EOF,     /* the peer closed, at a line's start or within one */
@@ -59,6 +60,13 @@ void stream_idle(struct stream *s, int64_t ms);
  * the descriptor fails; CLOCK_NEVER takes it back.  A deadline per transaction,
  * not per read. */
 void stream_deadline(struct stream *s, int64_t at_ms);
+
+/* A signal may end waits for input: they run under the signal mask *mask (the
+ * signal is blocked at all other moments) and end with STREAM_ERROR or
+ * LINE_ERROR and EINTR once its handler has set *flag.  What is buffered is
+ * still handed out.  NULL, NULL takes it back: a step in hand is finished. */
+void stream_interrupt(struct stream *s, const volatile sig_atomic_t *flag,
+    const sigset_t *mask);
 
 /* The next line.  *line points into the buffer until the next call on s. */
 enum line_result stream_line(struct stream *s, size_t max, struct slice *line);
