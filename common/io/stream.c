@@ -164,12 +164,15 @@ wait_for(const struct stream *s, short events)
 	for (;;) {
 		if (now >= end)
 			return STREAM_TIMEOUT;
+		if (s->stop != NULL && *s->stop && events == POLLIN) {
+			errno = EINTR;
+			return STREAM_ERROR;
+		}
 		left = end == CLOCK_NEVER ? -1 : end - now;
 		n = poll_once(s, &pfd, left);
 		if (n > 0)
 			return STREAM_OK;
-		if (n == -1 && (errno != EINTR ||
-		    (s->stop != NULL && *s->stop && events == POLLIN)))
+		if (n == -1 && errno != EINTR)
 			return STREAM_ERROR;
 		now = clock_mono_ms();
 	}
