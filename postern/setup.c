@@ -1,0 +1,132 @@
+/*
+ * `postern setup`: the directories of an installation.  Run by root before the
+ * daemons start (service definitions do so each time: run_dir often lives on a
+ * tmpfs), or by the one ordinary user who runs a whole suite.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/conf/table.h"
+#include "common/mail/qfile.h"
+#include "common/proto/sockets.h"
+#include "common/sys/user.h"
+#include "postern/setup.h"
+
+struct place {
+	struct sys_user user;
+	mode_t mode;
+};
+
+static int
+complain(const char *path, const char *what)
+{
+	log_warn("setup: %s: %s", path, what);
+	return -1;
+}
+
+/* The directory with this owner and mode; parents with 0755. */
+static int
+make_dir(const char *path, struct place place)
+{
+	char *p = mem_dup(path), *slash;
+	struct stat st;
+	int result = 0;
+
+	for (slash = strchr(p + 1, '/'); slash != NULL;
+	    slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(p, 0755) == 0)
+			chmod(p, 0755);
+		*slash = '/';
+	}
+	free(p);
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return complain(path, "cannot make it");
+	if (stat(path, &st) != 0)
+		return complain(path, "cannot look at it");
+	if (!S_ISDIR(st.st_mode)) {
+		log_warnx("setup: %s: is no directory; move it away", path);
+		return -1;
+	}
+	if (geteuid() == 0 &&
+	    (st.st_uid != place.user.uid || st.st_gid != place.user.gid) &&
+	    chown(path, place.user.uid, place.user.gid) != 0)
+		result = complain(path, "cannot change its owner");
+	if ((st.st_mode & 07777) != place.mode && chmod(path, place.mode) != 0)
+		result = complain(path, "cannot change its mode");
+	return result;
+}
+
+static int
+make_table(const char *dir, enum table_kind kind, struct sys_user owner)
+{
+	char path[4200];
+	struct buf errors = BUF_INIT(65536);
+	struct stat st;
+	int fd, result = 0;
+
+	snprintf(path, sizeof(path), "%s/%s.cdb", dir, table_name(kind));
+	if (stat(path, &st) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", dir, table_name(kind));
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		if (geteuid() == 0 && fchown(fd, owner.uid, owner.gid) != 0)
+			result = complain(path, "cannot change its owner");
+		close(fd);
+	} else if (errno != EEXIST)
+		return complain(path, "cannot make it");
+	if (!table_compile(dir, kind, &errors)) {
+		log_warnx("setup: %s", errors.s);
+		result = -1;
+	}
+	buf_free(&errors);
+	return result;
+}
+
+static int
+make_queue(const char *dir, struct sys_user queue)
+{
+	const struct place place = {queue, 0700};
+	char path[4200];
+	int i, result;
+
+	result = make_dir(dir, place);
+	for (i = 0; i < QDIR_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, qdir_names[i]);
+		result |= make_dir(path, place);
+	}
+	return result;
+}
+
+int
+setup_run(const struct conf *c)
+{
+	struct sys_user root = {geteuid(), getegid()}, any, queue, auth, mail;
+	char path[4200];
+	int i, result = 0;
+
+	any = user_need("user_smtpd", c->user_smtpd);
+	queue = user_need("user_queue", c->user_queue);
+	auth = user_need("user_auth", c->user_auth);
+	mail = user_need("user_virtual", c->user_virtual);
+	/* The set-gid bit gives sockets made there the group that may connect. */
+	result |= make_dir(c->run_dir,
+	    (struct place){{root.uid, any.gid}, 02750});
+	snprintf(path, sizeof(path), "%s/%s", c->run_dir, RUN_EMPTY);
+	result |= make_dir(path, (struct place){root, 0555});
+	result |= make_queue(c->queue_dir, queue);
+	result |= make_dir(c->table_dir, (struct place){root, 0755});
+	for (i = TABLE_DOMAINS; i <= TABLE_USERS; i++)
+		result |= make_table(c->table_dir, (enum table_kind)i, auth);
+	result |= make_dir(c->mail_root, (struct place){mail, 0711});
+	return result == 0 ? 0 : EXIT_PERMANENT;
+}
