@@ -62,9 +62,6 @@ struct sandbox_args {
 	/* Owner roles and their parents: least uid setresuid may name (conf:
 	 * mailbox_uid_min). */
 	uid_t uid_min;
-	/* Parents of owner roles: give CAP_SETUID and CAP_SETGID up as well;
-	 * all mailboxes belong to uid (conf: virtual_only). */
-	bool keep_no_caps;
 };
 
 /* Compiles the filter of a role; to be called before forking children of that
