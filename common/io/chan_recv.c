@@ -225,7 +225,7 @@ chan_next(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 	const struct chan_record *r;
 	enum chan_result result;
 	struct slice frame, fields;
-	uint16_t frame_nfds;
+	uint16_t frame_type, frame_nfds;
 
 	if (c->bad)
 		return CHAN_BAD;
@@ -236,16 +236,16 @@ chan_next(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 		result = cut_frame(c, &frame);
 		if (result != CHAN_OK)
 			return result;
-		*type = chan_get16(frame.p);
+		frame_type = chan_get16(frame.p);
 		frame_nfds = chan_get16(frame.p + 2);
 		fields = slice_sub(frame, CHAN_HEAD_SIZE, frame.len);
-		if (*type != CHAN_HELLO)
+		if (frame_type != CHAN_HELLO)
 			break;
 		result = chan_hello_take(c, fields, frame_nfds);
 		if (result != CHAN_OK)
 			return result;
 	}
-	r = chan_record_find(c->contract, *type);
+	r = chan_record_find(c->contract, frame_type);
 	if (r == NULL)
 		return chan_refuse(c, NULL, "unknown record");
 	if (!c->greeted)
@@ -255,7 +255,10 @@ chan_next(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 	if (frame_nfds != r->nfds)
 		return chan_refuse(c, r, "wrong number of descriptors");
 	assert(msg_size >= r->size);
-	return record_take(c, r, fields, msg_out, fds, nfds);
+	result = record_take(c, r, fields, msg_out, fds, nfds);
+	if (result == CHAN_OK)
+		*type = frame_type;
+	return result;
 }
 
 enum chan_result
