@@ -17,12 +17,8 @@
 #include "common/mail/id.h"
 #include "common/mail/maildir.h"
 #include "common/mail/qfile.h"
-#include "common/mime/header.h"
 #include "local/local.h"
-
-/* The octets of the message's start that are searched for Delivered-To. */
-#define HEADER_SEEN_MAX 262144u
-#define READ_BUFFER 65536u
+#include "local/text.h"
 
 struct delivery *
 delivery_new(const struct local *l, enum durable_mode mode,
@@ -159,164 +155,55 @@ in_cur(struct delivery *d)
 
 /* ---- the text ---- */
 
-struct copy {
-	struct delivery *d;
-	struct buf *out;        /* not yet written */
-	struct header_scan *scan;
-	bool looped;
-	uint64_t size, lines;   /* octets and LFs of the file so far */
-	bool cr;                /* the last octet was a CR, held back */
-};
-
-static void
-on_field(void *arg, const struct header_field *f)
-{
-	struct copy *c = arg;
-
-	if (header_is(f, "Delivered-To") &&
-	    slice_ieq(slice_trim(f->value), slice_of(c->d->address)))
-		c->looped = true;
-}
-
 static int
-spill(struct copy *c)
+write_file(void *arg, const char *p, size_t n)
 {
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < c->out->len) {
-		n = write(c->d->file.fd, c->out->s + done, c->out->len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		done += (size_t)n;
-	}
-	c->size += c->out->len;
-	buf_reset(c->out);
-	return 0;
-}
-
-static int
-room(struct copy *c, size_t n)
-{
-	return c->out->len + n > c->out->max ? spill(c) : 0;
-}
-
-/* CRLF becomes LF; a CR that stands alone (not possible in accepted mail)
- * stays. */
-static int
-put_lf(struct copy *c, const char *p, size_t n)
-{
-	const char *end = p + n, *cr;
-	size_t part;
-
-	while (p < end) {
-		if (c->cr) {
-			c->cr = false;
-			if (*p != '\n')
-				buf_addc(c->out, '\r');
-		}
-		cr = memchr(p, '\r', (size_t)(end - p));
-		part = (size_t)((cr != NULL ? cr : end) - p);
-		if (part > 0)
-			buf_add(c->out, p, part);
-		p += part;
-		if (cr != NULL) {
-			c->cr = true;
-			p++;
-		}
-	}
-	return 0;
-}
-
-static int
-put(struct copy *c, const char *p, size_t n)
-{
-	size_t part;
+	struct delivery *d = arg;
+	ssize_t w;
 
 	while (n > 0) {
-		part = n < READ_BUFFER ? n : READ_BUFFER;
-		if (room(c, part + 1) != 0)
+		w = write(d->file.fd, p, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
 			return -1;
-		if (c->d->l->conf.maildir_crlf)
-			buf_add(c->out, p, part);
-		else
-			put_lf(c, p, part);
-		p += part;
-		n -= part;
+		p += w;
+		n -= (size_t)w;
 	}
 	return 0;
-}
-
-static void
-put_top(struct copy *c)
-{
-	const char *eol = c->d->l->conf.maildir_crlf ? "\r\n" : "\n";
-
-	buf_printf(c->out, "Return-Path: <%s>%s", c->d->sender, eol);
-	buf_printf(c->out, "Delivered-To: %s%s", c->d->address, eol);
-}
-
-/* Copies the message; 0, or -1 with errno. */
-static int
-copy_text(struct copy *c, struct qreader *r)
-{
-	const char *p;
-	ssize_t n;
-
-	put_top(c);
-	while ((n = qreader_next(r, &p)) > 0) {
-		if (!header_scan_done(c->scan))
-			header_scan_feed(c->scan, p, (size_t)n);
-		c->lines += (uint64_t)n;
-		if (put(c, p, (size_t)n) != 0)
-			return -1;
-	}
-	if (n < 0)
-		return -1;
-	if (c->cr)
-		buf_addc(c->out, '\r');
-	if (!header_scan_done(c->scan))
-		header_scan_end(c->scan);
-	return spill(c);
 }
 
 static void
 write_message(struct delivery *d, struct qfile *q, struct buf *out)
 {
-	struct copy c = {.d = d, .out = out};
+	struct text t = {.sender = d->sender,
+	    .address = d->address,
+	    .crlf = d->l->conf.maildir_crlf,
+	    .out = out,
+	    .sink = write_file,
+	    .arg = d};
 	struct qreader *r;
 	struct mail_id id;
-	uint64_t wire;
 	int result;
 
-	buf_reset(out);
-	c.scan = header_scan_new(2048, on_field, &c);
-	r = qreader_new(q, READ_BUFFER);
-	result = copy_text(&c, r);
+	r = qreader_new(q, TEXT_READ);
+	result = text_copy(&t, r);
 	qreader_free(&r);
-	header_scan_free(&c.scan);
-	if (result != 0) {
-		delivery_fault(d, "write", d->maildir);
-		return;
-	}
-	if (c.looped) {
+	if (result != 0 && errno == ELOOP) {
 		status_set(&d->status, 554, 4, 6,
 		    "Mail loop: delivered to this mailbox before");
 		return;
 	}
-	/* What was added on top has two lines; all other octets are counted as
-	 * they are on the wire already. */
-	wire = c.lines + strlen("Return-Path: <>\r\nDelivered-To: \r\n") +
-	    strlen(d->sender) + strlen(d->address);
+	if (result != 0) {
+		delivery_fault(d, "write", d->maildir);
+		return;
+	}
 	if (!id_parse(slice_of(d->id), &id)) {
 		status_set(&d->status, 451, 3, 0, "Message id not understood");
 		return;
 	}
-	maildir_name(&id, d->number, slice_of(d->l->host), c.size, wire,
+	maildir_name(&id, d->number, slice_of(d->l->host), t.size, t.wire,
 	    d->name);
-	d->size = c.size;
 	if ((d->flags & JOB_CHECK) != 0)
 		d->present = in_cur(d);
 }

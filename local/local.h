@@ -63,7 +63,6 @@ struct delivery {
 	bool open;
 	bool present;             /* it was delivered before */
 	char name[256];
-	uint64_t size;
 };
 
 struct delivery *delivery_new(const struct local *l, enum durable_mode mode,
