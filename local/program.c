@@ -5,6 +5,7 @@
  * kept as far as it fits a reply.  No shell: the words of the command line are
  * the program's arguments.
  */
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include <ctype.h>
@@ -36,6 +37,7 @@
 struct program {
 	const struct spawner *s;
 	pid_t pid;           /* leader of its own process group; 0: not begun */
+	int pidfd;           /* readable when it has ended */
 	int in, out;         /* its standard input; its words */
 	int64_t end_ms;      /* clock_mono_ms */
 	bool deaf;           /* it closed its standard input */
@@ -166,10 +168,12 @@ arguments(struct program *p, const struct delivery_job *j, struct buf *words,
 static _Noreturn void
 become_program(struct program *p, int in, int out, int error_fd)
 {
+	struct sigaction standard = {.sa_handler = SIG_DFL};
 	sigset_t none;
 	int e;
 
 	setsid();
+	sigaction(SIGPIPE, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0) {
@@ -208,6 +212,9 @@ start(struct program *p)
 		errno = p->exec_error;
 		goto out;
 	}
+	p->pidfd = pidfd_open(p->pid, 0);
+	if (p->pidfd < 0)
+		goto out;
 	p->in = in[1];
 	p->out = out[0];
 	in[1] = out[0] = -1;
@@ -252,8 +259,8 @@ listen_to(struct program *p)
 static int
 wait_for(struct program *p, bool feeding)
 {
-	struct pollfd v[2] = {{p->out, POLLIN, 0},
-	    {feeding ? p->in : -1, POLLOUT, 0}};
+	struct pollfd v[3] = {{p->out, POLLIN, 0},
+	    {feeding ? p->in : -1, POLLOUT, 0}, {p->pidfd, POLLIN, 0}};
 	int64_t left = p->end_ms - clock_mono_ms();
 	int n;
 
@@ -262,9 +269,7 @@ wait_for(struct program *p, bool feeding)
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	if (!feeding && p->out < 0 && left > 20)
-		left = 20; /* nothing left to hear: look whether it ended */
-	n = poll(v, 2, left > 60000 ? 60000 : (int)left);
+	n = poll(v, 3, left > 60000 ? 60000 : (int)left);
 	if (n > 0 && v[0].revents != 0)
 		listen_to(p);
 	return 0;
@@ -301,6 +306,7 @@ stop(struct program *p)
 	int wstatus;
 
 	kill(-p->pid, SIGKILL);
+	kill(p->pid, SIGKILL);
 	while (waitpid(p->pid, &wstatus, 0) < 0 && errno == EINTR)
 		;
 }
@@ -446,7 +452,8 @@ void
 program_run(const struct spawner *s, const struct delivery_job *j,
     int message_fd, struct status *st)
 {
-	struct program p = {.s = s, .in = -1, .out = -1};
+	struct program p = {.s = s, .in = -1, .out = -1, .pidfd = -1};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct buf words = BUF_INIT(DELIVERY_PROGRAM_MAX * 2);
 	struct buf out = BUF_INIT(2 * TEXT_OUT_MIN);
 	char *home = j->home.len > 0 ? slice_dup(j->home) : mem_dup("/");
@@ -454,6 +461,7 @@ program_run(const struct spawner *s, const struct delivery_job *j,
 	struct text t = {.sender = sender, .address = address, .out = &out,
 	    .sink = feed, .arg = &p};
 
+	sigaction(SIGPIPE, &ignore, NULL);
 	buf_init(&p.words, s->conf.pipe_output_max);
 	p.end_ms = clock_mono_ms() + (int64_t)s->conf.pipe_timeout_ms;
 	p.env = environment(s, j);
