@@ -1,30 +1,30 @@
 /*
  * The queue file: postern-queue(5).  One reader and one writer for every
- * program that touches it.  Text envelope, content, trailer, journal.
+ * program that touches it.  Text envelope, content, trailer, journal:
  *
  *	postern-queue 1
  *	id 0a1b...                        20 characters
- *	content 0000000512 00000000004096 offset and length of the content, fixed
+ *	content 000000000512 0000000000000004096
+ *	                                  offset and length of the content, fixed
  *	                                  width, filled in at the commit
- *	created 1764000000123             milliseconds
- *	from <quoted>
+ *	created 2026-11-22T19:20:51.123Z
+ *	from WORD
  *	flags 8bitmime ret=full ...
  *	client ip=... helo=... protocol=... login=... sid=...
  *	envid ... / by ...                where given
- *	prepend ...                       (kept in the trailer as an edit)
- *	rcpt T <quoted> notify=.. orcpt=<quoted>
+ *	rcpt T WORD notify=... orcpt=...
  *	                                  one line a recipient; the state octet
  *	                                  behind "rcpt " is overwritten in place
  *	<empty line>
  *	CONTENT as received, CRLF
- *	trailer:
- *	\nedits, "insert OFFSET LENGTH\n" + octets + "\n" / "skip OFFSET LENGTH\n"
- *	"sum crc32 XXXXXXXX content XXXXXXXX envelope\nend NNNNNNNNNN\n"
- *	journal: records "@LENGTH CRC32\n" + LENGTH octets of text lines + "\n"
+ *	trailer: edits (insert OFFSET LENGTH, skip OFFSET LENGTH), sums of the
+ *	content, the envelope and the trailer, end
+ *	journal: records "@LENGTH CRC32\n" + LENGTH octets of text lines + "\n":
+ *	attempts, expansions, notes
  *
- * Quoting: octets outside 0x21..0x7e, and '%', '<', '>', '=' and ';' become
- * %XX, so that no address can forge a line or a field.  Unknown fields are
- * skipped and kept.
+ * Values are quoted (%XX), so that no address can forge a line or a field.
+ * Unknown fields are skipped and kept; one that begins with an upper-case
+ * letter is critical: who does not know it leaves the file alone.
  *
  * The writer of this comment's details is postern-queue(5); this header is the
  * interface.
@@ -60,9 +60,11 @@ enum qstate {
 /* ---- writing (queued) ---- */
 
 /*
- * Builds the envelope's text for env (created_ms: wall clock) into out, with
- * the content's offset and length fields blank.  *content_at receives the
- * position of these fixed-width digits in the text.
+ * Appends the envelope's text for env (created_ms: wall clock) to out, which
+ * must be empty, with the content's offset and length fields blank.
+ * *content_at receives the position of these fixed-width digits in the text.
+ * The content begins where the text ends.  An envelope beyond the limits of
+ * envelope.h, with a bad id or without recipients sets out->overflow.
  */
 struct buf;
 void qfile_envelope(const struct envelope *env, int64_t created_ms,
@@ -73,8 +75,8 @@ void qfile_content_field(uint64_t offset, uint64_t length,
     char out[QFILE_CONTENT_WIDTH]);
 /* Running checksum over content: start with 0. */
 uint32_t qfile_sum(uint32_t sum, const void *p, size_t n);
-/* The trailer for the text of qfile_envelope (content field filled in), the
- * edits (prepend inserted at 0) and the content's sum and length. */
+/* Appends the trailer for the text of qfile_envelope (content field filled in),
+ * the edits (prepend inserted at 0) and the content's sum and length. */
 void qfile_trailer(struct slice envelope_text, const struct envelope *env,
     uint32_t content_sum, uint64_t content_length, struct buf *out);
 
@@ -94,7 +96,8 @@ struct qrcpt {
 	uint32_t notify;
 	char state;           /* enum qstate */
 	uint32_t number;      /* 1.. in file order, expansions go on counting:
-	                       * part of the Maildir name */
+	                       * part of the Maildir name.  Rising, but what a
+	                       * crash took from the journal leaves a gap */
 	uint32_t parent;      /* number of the recipient it was expanded from,
 	                       * or 0 */
 	uint64_t state_at;    /* offset of its state octet in the file */
@@ -103,13 +106,18 @@ struct qrcpt {
 	struct slice target;  /* see there */
 	struct slice sender;  /* sender replaced by owner-..., valid when
 	                       * has_sender */
-	bool has_sender;
+	bool has_sender;      /* notify and orcpt are then empty (a list: RFC
+	                       * 3461 5.2.7.3).  A recipient from an expansion
+	                       * has its parent's notify, orcpt and sender
+	                       * unless it was given a sender of its own */
 	/* From the journal's attempts */
 	uint32_t attempts;
 	int64_t last_ms, next_ms; /* wall clock; 0: never / at once */
 	struct slice host;    /* where the last attempt went */
 	struct slice why;     /* "4.2.0 451 the words" of the last attempt */
-	struct slice rule;    /* what set next_ms: "retry", "hold", "admin" */
+	struct slice rule;    /* what set next_ms: the attempt's rule; "hold"
+	                       * after a hold note, "admin" after release and
+	                       * retry */
 };
 
 struct qfile; /* an open queue file */
@@ -117,12 +125,14 @@ struct qfile; /* an open queue file */
 /*
  * Opens NAME in dirfd.  want_write: O_RDWR, for state changes and the journal.
  * verify: also the content's checksum is read (costs reading everything);
- * without it only structure and envelope sum are checked.  *why: what does not
- * verify, in words with the offset.
+ * without it only structure and the sums of envelope and trailer are checked.
+ * why: what does not verify, in words with the offset.  A NAME that is an id
+ * must be the file's own.
  */
 enum qfile_result qfile_open(int dirfd, const char *name, bool want_write,
     bool verify, struct qfile **out, char why[STATUS_TEXT_MAX]);
-/* The same for a descriptor, which then belongs to the qfile. */
+/* The same for a descriptor, which then belongs to the qfile and is closed on
+ * failure too.  Its offset is neither used nor moved. */
 enum qfile_result qfile_adopt(int fd, bool verify, struct qfile **out,
     char why[STATUS_TEXT_MAX]);
 void qfile_free(struct qfile **q);
@@ -135,9 +145,15 @@ uint64_t qfile_content_length(const struct qfile *q);
 /* Octets of the effective message (edits applied). */
 uint64_t qfile_message_length(const struct qfile *q);
 size_t qfile_nrcpts(const struct qfile *q);
+/* Valid until qfile_add_expansion, which may move them all. */
 struct qrcpt *qfile_rcpt(struct qfile *q, size_t i);
-/* Held by an admin or a policy, with the reason ("" if none). */
+/* The index of recipient `number`; false: no such recipient. */
+bool qfile_find(const struct qfile *q, uint32_t number, size_t *i);
+/* Held by an admin or a policy, with the reason ("" if not held). */
 struct slice qfile_hold_reason(const struct qfile *q);
+/* A part of the journal was torn (a crash within an append) and is ignored.
+ * Later records are unharmed; the next append first cuts a torn end off. */
+bool qfile_journal_torn(const struct qfile *q);
 
 /* ---- the effective message ---- */
 
@@ -147,14 +163,18 @@ struct slice qfile_hold_reason(const struct qfile *q);
  * EBADMSG if it does not match (nothing must be published then).
  */
 struct qreader;
+/* q must outlive it; bufsize: octets a read. */
 struct qreader *qreader_new(struct qfile *q, size_t bufsize);
 /* Octets ready at *p (a view until the next call); 0: end; -1: errno. */
 ssize_t qreader_next(struct qreader *r, const char **p);
 void qreader_free(struct qreader **r);
 
 /* ---- changes (qmgr, and postern while holding qmgr's lock) ---- */
-/* All return 0 or -1 with errno.  Nothing is synced: qfile_sync is. */
+/* All return 0 or -1 with errno; after -1 nothing changed, in memory either.
+ * Nothing is synced: qfile_sync is.  The file was opened with want_write. */
 
+/* Not for EXPANDED (see qfile_add_expansion) and not of a recipient that is:
+ * EINVAL. */
 int qfile_set_state(struct qfile *q, size_t i, char state);
 /* Journal: one framed record of lines, appended with one write. */
 struct qattempt {
@@ -166,7 +186,12 @@ struct qattempt {
 	const char *rule;        /* "first", "retry", "retry-max", "lifetime" */
 };
 int qfile_add_attempts(struct qfile *q, const struct qattempt *v, size_t n);
-/* Replaces recipient i by these (written before the first delivery). */
+/*
+ * Replaces recipient i by these; none is allowed.  qfile_sync must succeed
+ * before the first of them is delivered: Maildir names carry the numbers, and
+ * a lost record's numbers are given out again.  i becomes EXPANDED: the record makes it so, whatever its octet
+ * says.  One that is already: EEXIST, nothing is written.
+ */
 struct qexpansion {
 	struct slice address;
 	uint32_t kind;           /* enum delivery_kind */
@@ -176,10 +201,14 @@ struct qexpansion {
 };
 int qfile_add_expansion(struct qfile *q, size_t i, const struct qexpansion *v,
     size_t n);
+/* what: hold, release, retry, remove (or any lower-case word).  hold sets the
+ * reason; release ends it; release and retry make all due at at_ms. */
 int qfile_add_note(struct qfile *q, const char *what, struct slice reason,
-    int64_t at_ms); /* hold, release, retry, remove */
+    int64_t at_ms);
+/* fdatasync.  After a failure the file must not be trusted again. */
 int qfile_sync(struct qfile *q);
-/* mtime as the hint for the next try (start-up is readdir + stat). */
+/* mtime as the hint for the next try (start-up is readdir + stat).  The last
+ * step: every other change sets mtime to now. */
 int qfile_set_hint(struct qfile *q, int64_t next_ms);
 
 #endif
