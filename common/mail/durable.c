@@ -194,6 +194,21 @@ durable_detect(int dirfd)
 	return mode;
 }
 
+enum durable_mode
+durable_detect_path(const char *path)
+{
+	enum durable_mode mode;
+	int fd;
+
+	/* O_PATH: who only looks needs no right to read what is there. */
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return DURABLE_STRICT;
+	mode = durable_detect(fd);
+	close(fd);
+	return mode;
+}
+
 /* ---- one file ---- */
 
 /* A hidden name no reader of the directory looks at: ids and Maildir names do
