@@ -24,6 +24,7 @@
 
 #define BATCH 64 /* events taken from the kernel at a time */
 #define UNARMED SIZE_MAX
+#define DUE (SIZE_MAX - 1)
 
 struct loop_io {
 	struct loop *loop;
@@ -40,7 +41,8 @@ struct loop_timer {
 	loop_fn *fn;
 	void *arg;
 	int64_t at_ms;
-	size_t heap_at; /* index in the heap, or UNARMED */
+	size_t heap_at; /* index in the heap, or UNARMED, or DUE */
+	size_t due_at;  /* DUE: index in the list of those */
 	size_t all_at;  /* index in the list of all */
 };
 
@@ -67,6 +69,8 @@ struct loop {
 
 	struct loop_timer **heap; /* armed ones, the earliest first */
 	size_t nheap, heap_cap;
+	struct loop_timer **due; /* to be called in this round; NULL: stopped */
+	size_t ndue, due_cap;
 	struct loop_timer **timers; /* all of them: owned */
 	size_t ntimers, timers_cap;
 
@@ -118,6 +122,7 @@ loop_free(struct loop **lp)
 	free(l->ios);
 	free(l->free_slots);
 	free(l->heap);
+	free(l->due);
 	free(l->timers);
 	free(l->after);
 	free(l->children);
@@ -293,8 +298,11 @@ void
 loop_timer_set(struct loop_timer *t, int64_t at_ms)
 {
 	struct loop *l = t->loop;
-	size_t at = t->heap_at;
+	size_t at;
 
+	if (t->heap_at == DUE)
+		loop_timer_stop(t);
+	at = t->heap_at;
 	t->at_ms = at_ms;
 	if (at == UNARMED) {
 		at = l->nheap;
@@ -319,9 +327,13 @@ loop_timer_stop(struct loop_timer *t)
 	struct loop_timer *last;
 	size_t at = t->heap_at;
 
+	t->heap_at = UNARMED;
 	if (at == UNARMED)
 		return;
-	t->heap_at = UNARMED;
+	if (at == DUE) {
+		l->due[t->due_at] = NULL;
+		return;
+	}
 	last = l->heap[--l->nheap];
 	if (last != t)
 		heap_settle(l, at, last);
@@ -344,19 +356,28 @@ loop_timer_free(struct loop_timer **tp)
 	*tp = NULL;
 }
 
-/* Timers that handlers arm anew for now wait for the next round. */
+/* First all that are due leave the heap: what handlers arm anew waits for the
+ * next round, whenever it is due. */
 static void
 timers_dispatch(struct loop *l)
 {
 	struct loop_timer *t;
 
-	for (size_t left = l->nheap; left > 0 && l->nheap > 0; left--) {
+	while (l->nheap > 0 && l->heap[0]->at_ms <= l->now_ms) {
 		t = l->heap[0];
-		if (t->at_ms > l->now_ms)
-			break;
 		loop_timer_stop(t);
+		t->heap_at = DUE;
+		t->due_at = l->ndue;
+		MEM_PUSH(l->due, l->ndue, l->due_cap, t);
+	}
+	for (size_t i = 0; i < l->ndue; i++) {
+		t = l->due[i];
+		if (t == NULL)
+			continue;
+		t->heap_at = UNARMED;
 		t->fn(t->arg);
 	}
+	l->ndue = 0;
 }
 
 static int
