@@ -60,11 +60,19 @@ struct table_user {
 	struct slice password; /* "{SCHEME}..." or a bare crypt hash, "" = none */
 	uint32_t uid, gid;     /* 0: user_virtual's */
 	struct slice home;     /* "": mail_root/DOMAIN/USER */
-	struct slice maildir;  /* extra field mail=maildir:PATH, "": HOME/Maildir */
-	struct slice extra;    /* the other extra fields as written */
+	struct slice maildir;  /* extra field mail=maildir:PATH (or, as Dovecot
+	                        * writes, userdb_mail=), absolute or "~/...";
+	                        * "": HOME/Maildir */
+	struct slice gecos;    /* kept, not used */
+	struct slice shell;    /* kept, not used */
+	struct slice extra;    /* all extra fields as written, mail= among them;
+	                        * table_user_format adds it if it is not */
 };
+/* False: *why says what is wrong and the mend. */
 bool table_user_parse(struct slice value, struct table_user *out,
     const char **why);
+/* Appends the line without its newline.  False when it would not be read back
+ * as the same (a colon in a field, a control character). */
 bool table_user_format(const struct table_user *u, struct buf *out);
 
 /* Changes the text file under a lock (DIR/.lock) and compiles it: replaces the
