@@ -7,6 +7,11 @@
  *
  *	3 V1764000000 N17 G0123abcd...
  *	12 W2048 S2000 P0000000c5f... :1764000000.x.1.host,S=2000,W=2048
+ *
+ * A torn last line, lines that make no sense and the older of two lines for one
+ * file are left out and leave the file with the next rewriting; a header that
+ * makes no sense counts as no list, and the file is kept beside the new one as
+ * dovecot-uidlist.broken.  Version 1 is read, other versions are an error.
  */
 #ifndef COMMON_MAIL_UIDLIST_H
 #define COMMON_MAIL_UIDLIST_H
@@ -22,6 +27,7 @@ struct uidlist_entry {
 	struct slice base;   /* file name without flags */
 	struct slice extra;  /* the "Kvalue Kvalue" words as they stand, kept */
 	struct slice pop3;   /* P field, or empty */
+	uint32_t pop3_order; /* O field: place in POP3's list, or 0 */
 	uint64_t wire, size; /* W and S fields, or UINT64_MAX */
 };
 
@@ -35,7 +41,7 @@ void uidlist_free(struct uidlist **l);
 uint32_t uidlist_validity(const struct uidlist *l);
 uint32_t uidlist_next(const struct uidlist *l);
 size_t uidlist_count(const struct uidlist *l);
-/* In UID order. */
+/* In UID order.  Entries live until the next uidlist_ function that changes. */
 const struct uidlist_entry *uidlist_at(const struct uidlist *l, size_t i);
 /* By base name (hashed); NULL if unknown. */
 const struct uidlist_entry *uidlist_find(const struct uidlist *l,
@@ -52,9 +58,17 @@ enum uidlist_result uidlist_assign(int maildir_fd, struct uidlist *l,
  * the file is stale, and at clean ends. */
 enum uidlist_result uidlist_remove(int maildir_fd, struct uidlist *l,
     const struct slice *gone, size_t n, int64_t deadline_ms);
+/* Remembers sizes on the wire that were counted: the W fields of these UIDs. */
+struct uidlist_wire {
+	uint32_t uid;
+	uint64_t wire;
+};
+enum uidlist_result uidlist_set_wire(int maildir_fd, struct uidlist *l,
+    const struct uidlist_wire *v, size_t n, int64_t deadline_ms);
 
-/* UIDL of an entry: the P field, else "%08Xu%08Xv"-style UID and validity as
- * Dovecot writes them (pop3_uidl_format %08Xu%08Xv). */
+/* UIDL of an entry: the P field (an empty one stands for the base name), else
+ * UID and validity as Dovecot writes them by default (%08Xu%08Xv: its X is
+ * lower-case hexadecimal). */
 struct buf;
 void uidlist_uidl(const struct uidlist *l, const struct uidlist_entry *e,
     struct buf *out);
