@@ -97,6 +97,17 @@ chan_free(struct chan **cp)
 	*cp = NULL;
 }
 
+void
+chan_wipe(struct chan *c)
+{
+	if (c->in.p != NULL)
+		explicit_bzero(c->in.p, c->in_start);
+	if (c->out.cap > 0)
+		explicit_bzero(c->out.s, c->out_sent);
+	if (c->out.cap > 0 && c->out.len == 0)
+		explicit_bzero(c->out.s, c->out.cap);
+}
+
 int
 chan_fd(const struct chan *c)
 {

@@ -102,6 +102,9 @@ struct chan *chan_connect(const char *path,
  * client on it; -1 with errno. */
 int chan_dial(const char *path);
 void chan_free(struct chan **c);
+/* Overwrites what was received and taken out, and what was sent: after records
+ * with secrets.  The record in hand is gone. */
+void chan_wipe(struct chan *c);
 int chan_fd(const struct chan *c);
 /* What is spoken: the lowest version until the HELLO was answered, 0 on the
  * accepting side until it came. */
