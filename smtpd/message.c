@@ -1,0 +1,294 @@
+/*
+ * The transaction in hand: its envelope, its content on the way from the
+ * scanner to queued, its end.  Runs in the session, on what the client sends.
+ * A message that must be refused is swallowed to its end and then answered;
+ * one that was answered 250 is durable at queued.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/conf/conf.h"
+#include "common/mail/address.h"
+#include "common/mail/envelope.h"
+#include "common/mime/header.h"
+#include "common/proto/queue.h"
+#include "smtpd/param.h"
+#include "smtpd/received.h"
+#include "smtpd/session.h"
+
+#define KEEP_RCPTS 16 /* what a session keeps room for between messages */
+#define KEEP_TEXT 1024
+
+bool
+message_open(struct session *s, const struct address *from,
+    const struct params *p, struct status *st)
+{
+	struct mail_id id = id_new(p->now_ms);
+
+	if (!queue_open(s, slice_of(id.s), p->size)) {
+		*st = s->queue.status;
+		return false;
+	}
+	s->mail.id = id;
+	s->mail.flags = p->flags;
+	s->mail.by_at_ms = p->by_at_ms;
+	buf_addslice(&s->mail.from, from->text);
+	buf_addslice(&s->mail.envid, p->envid);
+	s->mail.deadline_ms = clock_mono_ms() +
+	    (int64_t)s->conf->smtp_transaction_timeout_ms;
+	return true;
+}
+
+/* As for all transactions before the first. */
+static void
+forget(struct session *s)
+{
+	struct mail *m = &s->mail;
+
+	m->id.s[0] = '\0';
+	m->flags = 0;
+	m->by_at_ms = 0;
+	buf_reset(&m->from);
+	buf_reset(&m->envid);
+	buf_reset(&m->text);
+	buf_reset(&m->first);
+	if (m->text.cap > KEEP_TEXT)
+		buf_free(&m->text);
+	if (m->rcpts_cap > KEEP_RCPTS) {
+		free(m->rcpts);
+		m->rcpts = NULL;
+		m->rcpts_cap = 0;
+	}
+	m->nrcpts = 0;
+	m->accepted = m->refused = 0;
+	m->started = false;
+	m->header_done = false;
+	m->octets = 0;
+	m->faults = 0;
+}
+
+void
+message_drop(struct session *s)
+{
+	if (s->mail.id.s[0] == '\0')
+		return;
+	queue_abort(s);
+	forget(s);
+}
+
+/* The recipients in hand as the contract has them; the caller frees v. */
+static struct chan_list
+recipients(const struct mail *m)
+{
+	struct env_recipient *v = mem_array(m->nrcpts > 0 ? m->nrcpts : 1,
+	    sizeof(*v));
+
+	for (size_t i = 0; i < m->nrcpts; i++) {
+		const struct rcpt *r = &m->rcpts[i];
+		const char *text = m->text.s + r->at;
+
+		v[i].address = slice_mem(text, r->address_len);
+		v[i].orcpt = slice_mem(text + r->address_len, r->orcpt_len);
+		v[i].notify = r->notify;
+	}
+	return (struct chan_list){v, m->nrcpts};
+}
+
+static void
+add_received(struct session *s, const struct envelope *env, struct buf *out)
+{
+	struct received r = {
+	    .helo = env->client_helo,
+	    .ip = s->ip,
+	    .hostname = slice_of(s->conf->hostname),
+	    .protocol = env->protocol,
+	    .id = env->id,
+	    .recipient = SLICE_EMPTY,
+	    .now_ms = clock_real_ms(),
+	};
+
+	/* RFC 5321 7.2: a second recipient may be a blind one. */
+	if (s->mail.accepted == 1)
+		r.recipient = buf_slice(&s->mail.first);
+	received_add(&r, out);
+}
+
+static void
+send_envelope(struct session *s)
+{
+	struct mail *m = &s->mail;
+	struct buf prepend = BUF_INIT(ENV_RECEIVED_MAX);
+	struct envelope env = {
+	    .id = slice_of(m->id.s),
+	    .from = buf_slice(&m->from),
+	    .flags = m->flags,
+	    .envid = buf_slice(&m->envid),
+	    .by_at_ms = m->by_at_ms,
+	    .client_ip = slice_of(s->ip_text),
+	    .client_helo = buf_slice(&s->helo),
+	    .protocol = received_protocol(s->esmtp,
+	        (m->flags & ENV_SMTPUTF8) != 0),
+	    .login = SLICE_EMPTY,
+	    .sid = slice_of(s->sid),
+	    .recipients = recipients(m),
+	};
+
+	add_received(s, &env, &prepend);
+	env.prepend = buf_slice(&prepend);
+	queue_envelope(s, &env);
+	free(env.recipients.v);
+	buf_free(&prepend);
+}
+
+/* The recipients in hand go to queued, the envelope in front of the first. */
+static void
+send_recipients(struct session *s)
+{
+	struct mail *m = &s->mail;
+	struct queue_rcpts more;
+
+	if (!m->started) {
+		send_envelope(s);
+		m->started = true;
+	} else if (m->nrcpts > 0) {
+		more.recipients = recipients(m);
+		queue_rcpts(s, &more);
+		free(more.recipients.v);
+	}
+	m->nrcpts = 0;
+	buf_reset(&m->text);
+}
+
+void
+message_add(struct session *s, struct slice address, const struct params *p)
+{
+	struct mail *m = &s->mail;
+	struct rcpt r = {.notify = p->notify};
+
+	/* A session holds one record's worth and no more. */
+	if (m->nrcpts == ENV_RCPTS_A_RECORD)
+		send_recipients(s);
+	r.at = (uint32_t)m->text.len;
+	r.address_len = (uint16_t)address.len;
+	r.orcpt_len = (uint16_t)p->orcpt.len;
+	buf_addslice(&m->text, address);
+	buf_addslice(&m->text, p->orcpt);
+	MEM_PUSH(m->rcpts, m->nrcpts, m->rcpts_cap, r);
+	if (m->accepted++ == 0)
+		buf_addslice(&m->first, address);
+	s->recipients++;
+}
+
+void
+message_start(struct session *s, bool dots)
+{
+	send_recipients(s);
+	scan_init(&s->mail.scan, dots);
+	if (s->header == NULL)
+		s->header = header_scan_new(0, NULL, NULL);
+	else
+		header_scan_reset(s->header);
+}
+
+static void
+check_header(struct session *s)
+{
+	const struct header_counts *n = header_scan_counts(s->header);
+
+	if (n->octets > s->conf->header_size_max)
+		s->mail.faults |= FAULT_HEADER;
+	/* RFC 5321 6.3 */
+	if (n->received > s->conf->hops_max)
+		s->mail.faults |= FAULT_HOPS;
+}
+
+void
+message_content(void *arg, struct slice run)
+{
+	struct session *s = arg;
+	struct mail *m = &s->mail;
+
+	if (m->faults != 0)
+		return;
+	m->octets += run.len;
+	if (m->octets > s->conf->message_size_max) {
+		m->faults |= FAULT_SIZE;
+		return;
+	}
+	if (!m->header_done) {
+		header_scan_feed(s->header, run.p, run.len);
+		m->header_done = header_scan_done(s->header);
+		check_header(s);
+	}
+	queue_put(s, run);
+	if (s->queue.failed)
+		m->faults |= FAULT_QUEUE;
+}
+
+/* Why the message is refused: what it is wrong with before what is wrong with
+ * us. */
+static void
+fault_status(const struct session *s, struct status *st)
+{
+	unsigned faults = s->mail.faults;
+
+	if (faults & FAULT_BARE)
+		status_set(st, 554, 6, 0, "Bare CR or LF in the message; "
+		    "lines end in CRLF");
+	else if (faults & FAULT_NUL)
+		status_set(st, 554, 6, 0, "NUL in the message");
+	else if (faults & FAULT_SIZE)
+		status_set(st, 552, 3, 4, "Message larger than %llu octets",
+		    (unsigned long long)s->conf->message_size_max);
+	else if (faults & FAULT_HEADER)
+		status_set(st, 552, 3, 4, "Header larger than %llu octets",
+		    (unsigned long long)s->conf->header_size_max);
+	else if (faults & FAULT_HOPS)
+		status_set(st, 554, 4, 6, "More than %llu Received fields: "
+		    "the message runs in a circle",
+		    (unsigned long long)s->conf->hops_max);
+	else
+		*st = s->queue.status;
+}
+
+static void
+accepted(struct session *s, const struct status *st)
+{
+	struct mail *m = &s->mail;
+
+	LOG_INFO("accepted", LS("id", m->id.s), LS("ip", s->ip_text),
+	    LB("from", buf_slice(&m->from)), LB("to", buf_slice(&m->first)),
+	    LU("rcpts", m->accepted), LU("size", m->octets));
+	s->messages++;
+	s->octets += m->octets;
+	s->errors = 0;
+	s->idle = 0;
+	reply(s, st->code, "2.0.0", "Queued as %s", m->id.s);
+}
+
+void
+message_finish(struct session *s)
+{
+	struct mail *m = &s->mail;
+	struct status st;
+
+	if (m->scan.bare)
+		m->faults |= FAULT_BARE;
+	if (m->scan.nul)
+		m->faults |= FAULT_NUL;
+	header_scan_end(s->header);
+	check_header(s);
+	if (m->faults != 0) {
+		queue_abort(s);
+		fault_status(s, &st);
+	} else {
+		queue_end(s, &st);
+	}
+	if (status_class(&st) == STATUS_OK)
+		accepted(s, &st);
+	else
+		reply_status(s, &st);
+	forget(s);
+}

@@ -1,0 +1,243 @@
+/*
+ * The life of a session: from the fork in the parent to the last reply.  Its
+ * input is the client's, every octet of it hostile until checked.  It holds no
+ * secret, no file and no right but to its client's socket, to two channels the
+ * parent hands it and to a pipe of its own.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/conf/conf.h"
+#include "common/io/chan.h"
+#include "common/proto/session.h"
+#include "common/sys/proc.h"
+#include "common/sys/sandbox.h"
+#include "smtpd/command.h"
+#include "smtpd/proxy.h"
+#include "smtpd/session.h"
+
+/* Both are touched only as far as they are filled. */
+#define IN_SIZE 32768
+#define OUT_SIZE 4096
+#define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
+#define LINGER_MS 500         /* for a client to read why it is sent away */
+#define LINGER_MAX 262144     /* octets thrown away meanwhile */
+
+static volatile sig_atomic_t stop;
+
+static void
+on_term(int signo)
+{
+	(void)signo;
+	stop = 1;
+}
+
+/* SIGTERM is let in only while a command is waited for. */
+static void
+catch_term(sigset_t *waiting)
+{
+	struct sigaction sa;
+	sigset_t term;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_term;
+	sigaction(SIGTERM, &sa, NULL);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, waiting);
+}
+
+int64_t
+session_deadline(const struct session *s)
+{
+	if (s->mail.id.s[0] != '\0' && s->mail.deadline_ms < s->end_ms)
+		return s->mail.deadline_ms;
+	return s->end_ms;
+}
+
+int
+session_channel(struct session *s, unsigned service)
+{
+	if (s->parent == NULL)
+		s->parent = chan_new(s->parent_fd, &session_contract,
+		    CHAN_CLIENT);
+	return session_get_channel(s->parent, (enum session_service)service,
+	    clock_mono_ms() + CHANNEL_WAIT_MS);
+}
+
+enum state
+session_broken(struct session *s, enum stream_result result)
+{
+	if (result == STREAM_TIMEOUT)
+		return reply_close(s, "timeout", "4.4.2", "Timed out");
+	if (result == STREAM_ERROR && errno == EINTR && stop)
+		return reply_close(s, "stopped", "4.3.2",
+		    "%s is being stopped, come back later", s->conf->hostname);
+	s->end = result == STREAM_EOF ? "closed" : "error";
+	return STATE_CLOSED;
+}
+
+static void
+set_peer(struct session *s, const struct ip *ip)
+{
+	s->ip = *ip;
+	ip_text(ip, s->ip_text);
+	s->relay = net_any_has(s->conf->relay_networks.v,
+	    s->conf->relay_networks.n, ip);
+	proc_title("session %s", s->ip_text);
+}
+
+/* The header of a proxy.  Nothing is answered to a wrong one: who sends it is
+ * no SMTP client. */
+static bool
+receive_proxy(struct session *s)
+{
+	enum stream_result result = STREAM_OK;
+	enum proxy_result parsed = PROXY_MORE;
+	const char *why = "timeout";
+	struct slice in;
+	struct proxy p;
+	size_t need = 1;
+
+	stream_deadline(s->net, clock_mono_ms() +
+	    (int64_t)s->conf->proxy_timeout_ms);
+	while (parsed == PROXY_MORE) {
+		result = stream_peek(s->net, need, &in);
+		if (result != STREAM_OK)
+			break;
+		parsed = proxy_parse(in, &p, &need, &why);
+	}
+	if (result == STREAM_EOF || result == STREAM_ERROR)
+		why = "closed";
+	if (parsed != PROXY_OK) {
+		LOG_WARN("proxy-refused", LS("ip", s->ip_text), LS("why", why));
+		s->end = "proxy";
+		return false;
+	}
+	stream_consume(s->net, need);
+	if (p.known) {
+		LOG_DEBUG("proxied", LS("proxy", s->ip_text));
+		set_peer(s, &p.src);
+		s->local = p.dst;
+	}
+	return true;
+}
+
+static enum state
+one_command(struct session *s, const sigset_t *waiting)
+{
+	struct slice line = SLICE_EMPTY;
+	enum line_result result;
+
+	s->verb = s->arg = SLICE_EMPTY;
+	stream_idle(s->net, (int64_t)s->conf->smtp_command_timeout_ms);
+	stream_deadline(s->net, session_deadline(s));
+	stream_interrupt(s->net, &stop, waiting);
+	result = stream_line(s->net, (size_t)s->conf->smtp_line_max, &line);
+	stream_interrupt(s->net, NULL, NULL);
+	switch (result) {
+	case LINE_OK:
+		if (memchr(line.p, '\0', line.len) == NULL)
+			return command_run(s, line);
+		reply(s, 500, "5.5.2", "NUL in the command");
+		return s->state;
+	case LINE_LONG:
+		reply(s, 500, "5.5.2", "Line too long");
+		return s->state;
+	case LINE_BARE:
+		reply(s, 500, "5.5.2", "Bare CR or LF; lines end in CRLF");
+		return s->state;
+	case LINE_EOF:
+		return session_broken(s, STREAM_EOF);
+	case LINE_TIMEOUT:
+		return session_broken(s, STREAM_TIMEOUT);
+	case LINE_ERROR:
+		break;
+	}
+	return session_broken(s, STREAM_ERROR);
+}
+
+/* The last reply must not be lost because input was left unread: the kernel
+ * would reset the connection. */
+static void
+linger(struct session *s)
+{
+	struct slice in;
+	size_t dropped = 0;
+
+	stream_deadline(s->net, clock_mono_ms() + LINGER_MS);
+	while (dropped < LINGER_MAX &&
+	    stream_peek(s->net, 1, &in) == STREAM_OK) {
+		dropped += in.len;
+		stream_consume(s->net, in.len);
+	}
+}
+
+static void
+serve(struct session *s, const sigset_t *waiting)
+{
+	while (s->state != STATE_CLOSED) {
+		s->state = one_command(s, waiting);
+		if (s->state != STATE_CLOSED &&
+		    s->errors >= s->conf->errors_max)
+			s->state = reply_close(s, "errors", "4.7.0",
+			    "Too many errors");
+	}
+	stream_idle(s->net, LINGER_MS);
+	if (stream_flush(s->net) == STREAM_OK && strcmp(s->end, "quit") != 0 &&
+	    strcmp(s->end, "closed") != 0 && strcmp(s->end, "timeout") != 0)
+		linger(s);
+}
+
+static void
+log_end(const struct session *s)
+{
+	LOG_INFO("session", LS("ip", s->ip_text), LB("helo",
+	    buf_slice(&s->helo)), LU("messages", s->messages),
+	    LU("recipients", s->recipients), LU("refused", s->refused),
+	    LU("octets", s->octets), LI("ms", clock_mono_ms() - s->start_ms),
+	    LS("end", s->end));
+}
+
+void
+session_run(const struct session_start *start)
+{
+	const struct conf *conf = start->conf;
+	int keep[] = {start->fd, start->parent_fd};
+	struct session s = {
+	    .conf = conf,
+	    .parent_fd = start->parent_fd,
+	    .local = start->local,
+	    .helo = BUF_INIT(255),
+	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
+	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
+	    .queue = {.pipe = -1},
+	    .end = "proxy",
+	};
+	sigset_t waiting;
+
+	/* What the parent had in memory stays as it is: giving it back would
+	 * touch, and so copy, its pages. */
+	proc_close_except(keep, sizeof(keep) / sizeof(keep[0]));
+	catch_term(&waiting);
+	sandbox_enter(ROLE_SMTPD_SESSION, NULL);
+	memcpy(s.sid, start->sid, sizeof(s.sid));
+	s.start_ms = clock_mono_ms();
+	s.end_ms = s.start_ms + (int64_t)conf->smtp_session_timeout_ms;
+	s.net = stream_new(start->fd, IN_SIZE, OUT_SIZE);
+	set_peer(&s, &start->ip);
+	if (!start->proxy || receive_proxy(&s)) {
+		s.state = conf->smtp_helo_required ? STATE_START
+		    : STATE_GREETED;
+		stream_printf(s.net, "220 %s %s\r\n", conf->hostname,
+		    conf->smtp_banner);
+		serve(&s, &waiting);
+	}
+	log_end(&s);
+	_exit(0);
+}

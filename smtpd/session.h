@@ -1,0 +1,194 @@
+/*
+ * One SMTP session: a process forked for one connection, in a cage without
+ * files.  It reads as the dialogue reads: a command, its handler, the reply.
+ */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/status.h"
+#include "common/conf/net.h"
+#include "common/io/stream.h"
+#include "common/mail/id.h"
+#include "smtpd/scan.h"
+
+struct address;
+struct address_checked;
+struct address_members;
+struct chan;
+struct conf;
+struct envelope;
+struct header_scan;
+struct params;
+struct queue_rcpts;
+
+#define SID_LEN 13
+#define SID_SIZE (SID_LEN + 1)
+
+/* What the parent hands to a session. */
+struct session_start {
+	const struct conf *conf;
+	int fd;           /* the client's socket, non-blocking */
+	int parent_fd;    /* contract "session" */
+	struct ip ip;     /* the client's address */
+	struct ip local;  /* the address it connected to */
+	bool proxy;       /* a PROXY header comes first */
+	char sid[SID_SIZE];
+};
+
+enum state {
+	STATE_START,   /* neither HELO nor EHLO yet */
+	STATE_GREETED,
+	STATE_MAIL,    /* MAIL was accepted, no recipient yet */
+	STATE_RCPT,    /* at least one recipient was accepted */
+	STATE_BDAT,    /* between chunks */
+	STATE_CLOSED   /* the last reply is in the output */
+};
+#define IN(s) (1u << STATE_##s)
+#define ANYWHERE (~0u)
+
+/* Why a message is refused at its end; several may be true. */
+#define FAULT_BARE 1u   /* a bare CR or LF in it */
+#define FAULT_NUL 2u
+#define FAULT_SIZE 4u   /* larger than message_size_max */
+#define FAULT_HEADER 8u /* larger than header_size_max */
+#define FAULT_HOPS 16u  /* more than hops_max Received fields */
+#define FAULT_QUEUE 32u /* queued is gone or said no: queue.status */
+
+struct rcpt {
+	uint32_t at; /* in mail.text: address, then orcpt */
+	uint16_t address_len, orcpt_len;
+	uint32_t notify;
+};
+
+/* The transaction in hand. */
+struct mail {
+	struct mail_id id;    /* "": none is in hand */
+	struct buf from;      /* reverse-path without brackets */
+	struct buf envid;     /* xtext */
+	uint32_t flags;       /* ENV_* */
+	uint64_t by_at_ms;
+	int64_t deadline_ms;  /* clock_mono_ms */
+	/* Recipients that are not at queued yet: at most one record's */
+	struct rcpt *rcpts;
+	size_t nrcpts, rcpts_cap;
+	struct buf text;
+	unsigned accepted, refused; /* recipients in all */
+	struct buf first;     /* the first accepted one, for the log */
+	/* The content */
+	bool started;         /* the envelope is on its way to queued */
+	struct scan scan;
+	bool header_done;
+	uint64_t octets;
+	unsigned faults;
+};
+
+/* The way to queued (queue.c). */
+struct queue {
+	struct chan *chan;    /* NULL: not connected */
+	int pipe;             /* write end, or -1 */
+	bool wide;            /* its buffer was enlarged */
+	enum { QUEUE_FREE, QUEUE_OPEN_DONE, QUEUE_RECEIVES } phase;
+	char *held;           /* content not yet in the pipe; NULL: no memory */
+	size_t nheld;
+	uint64_t written;     /* octets of this message in the pipe */
+	bool failed;          /* status says why */
+	bool answered;        /* RESULT came before END */
+	struct status status;
+};
+
+struct session {
+	const struct conf *conf;
+	struct stream *net;
+	int parent_fd;        /* until parent is made */
+	struct chan *parent;  /* made at the first need */
+	struct chan *lookup;  /* contract "address", likewise */
+	uint64_t lookup_rid;
+	struct ip ip, local;
+	bool relay;           /* may send anywhere: relay_networks */
+	char ip_text[IP_TEXT_SIZE];
+	char sid[SID_SIZE];
+	enum state state;
+	bool esmtp;           /* EHLO, not HELO */
+	bool utf8_replies;    /* this command allowed UTF-8 in its reply */
+	struct buf helo;
+	struct slice verb, arg; /* the command in hand, for the log */
+	struct mail mail;
+	struct queue queue;
+	struct header_scan *header;
+	int64_t start_ms, end_ms; /* clock_mono_ms */
+	unsigned errors;      /* refusals since the last accepted message */
+	unsigned idle;        /* commands that brought no message nearer */
+	unsigned mails;       /* transactions */
+	unsigned messages, recipients, refused; /* for the log */
+	uint64_t octets;
+	const char *end;      /* why it ended, for the log */
+};
+
+/* session.c: never returns. */
+_Noreturn void session_run(const struct session_start *start);
+/* A channel from the parent (enum session_service), or -1. */
+int session_channel(struct session *s, unsigned service);
+/* After what moment nothing is waited for any more. */
+int64_t session_deadline(const struct session *s);
+/* Reading failed: says so, as far as there is somebody to hear. */
+enum state session_broken(struct session *s, enum stream_result result);
+
+/* reply.c: one line, sanitized; 4xx and 5xx are logged, 5xx are counted. */
+void reply(struct session *s, unsigned code, const char *enhanced,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Not the last line of a reply. */
+void reply_more(struct session *s, unsigned code, const char *enhanced,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void reply_status(struct session *s, const struct status *st);
+/* 421 and the end of the session. */
+enum state reply_close(struct session *s, const char *why,
+    const char *enhanced, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* message.c: the transaction towards queued.  False: the reply is in *st. */
+bool message_open(struct session *s, const struct address *from,
+    const struct params *p, struct status *st);
+void message_add(struct session *s, struct slice address,
+    const struct params *p);
+/* The envelope to queued, and ready for content. */
+void message_start(struct session *s, bool dots);
+scan_fn message_content; /* arg: the session */
+/* Refuses or commits, answers, and the transaction is over. */
+void message_finish(struct session *s);
+void message_drop(struct session *s); /* RSET and its like */
+
+/* queue.c: what happens to the message at queued.  Where that fails it is
+ * remembered in queue.failed and queue.status, and the rest does nothing. */
+bool queue_open(struct session *s, struct slice id, uint64_t size);
+void queue_envelope(struct session *s, const struct envelope *env);
+void queue_rcpts(struct session *s, const struct queue_rcpts *rcpts);
+void queue_put(struct session *s, struct slice content);
+void queue_end(struct session *s, struct status *st);
+void queue_abort(struct session *s);
+
+/* lookup.c: asks authd; what the answers point to lives until the next call.
+ * Where authd does not answer the result is ADDRESS_TEMP. */
+void lookup_check(struct session *s, struct slice address,
+    struct address_checked *out);
+void lookup_members(struct session *s, struct slice address,
+    struct address_members *out);
+/* The next record of them; false: authd is gone. */
+bool lookup_more(struct session *s, struct address_members *out);
+
+/* Handlers append their reply and return the next state. */
+typedef enum state command_fn(struct session *s, struct slice arg);
+command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_rset,
+    cmd_noop, cmd_quit, cmd_vrfy, cmd_expn, cmd_help, cmd_etrn, cmd_obsolete,
+    cmd_foreign;
+
+/* rcpt.c: local@domain of what MAIL, RCPT or VRFY named, with the domain filled
+ * in where there is none or where it is a literal of ours. */
+void rcpt_address(const struct session *s, const struct address *a,
+    struct buf *out);
+
+#endif
