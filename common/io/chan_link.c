@@ -30,6 +30,7 @@ struct chan_link {
 	struct loop_timer *retry; /* owned */
 	int64_t retry_ms;     /* the next pause */
 	bool up;
+	int64_t up_since_ms;
 	bool told;            /* the log knows that it is down */
 	bool freed;           /* as soon as no handler is running */
 	unsigned depth;       /* handlers running */
@@ -89,6 +90,9 @@ link_lost(struct chan_link *l)
 {
 	bool was_up = l->up;
 
+	/* Whoever accepts and hangs up is not called upon 50 times a second. */
+	if (was_up && loop_now(l->loop) - l->up_since_ms >= RETRY_MOST_MS)
+		l->retry_ms = RETRY_FIRST_MS;
 	l->up = false;
 	loop_io_free(&l->io);
 	chan_free(&l->chan);
@@ -128,7 +132,7 @@ static void
 link_up(struct chan_link *l)
 {
 	l->up = true;
-	l->retry_ms = RETRY_FIRST_MS;
+	l->up_since_ms = loop_now(l->loop);
 	if (l->told)
 		LOG_INFO("channel-up", LS("contract", l->contract->name),
 		    LS("path", l->path));

@@ -147,8 +147,10 @@ peer_open(struct chan_peer *p)
 	if (p->opened || !chan_greeted(p->chan))
 		return true;
 	p->opened = true;
-	if (s->ops->opened != NULL && !s->ops->opened(s->arg, p))
+	if (s->ops->opened != NULL && !s->ops->opened(s->arg, p)) {
+		chan_output_end(p->chan); /* not even HELLO is answered */
 		return false;
+	}
 	p->known = true;
 	return true;
 }
