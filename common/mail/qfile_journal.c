@@ -126,8 +126,17 @@ whole_record(struct reading *rd, uint64_t at, struct slice *text)
 		return r;
 	*text = slice_mem(p + QFILE_FRAME_LEN, f.length);
 	rd->summed += f.length;
-	return p[all - 1] == '\n' && text->p[text->len - 1] == '\n' &&
-	    qfile_sum_states(*text, SLICE("\nto ")) == f.sum;
+	if (text->p[text->len - 1] != '\n' ||
+	    qfile_sum_states(*text, SLICE("\nto ")) != f.sum)
+		return 0;
+	if (p[all - 1] == '\n')
+		return 1;
+	/* The text is good.  At the file's end the append was cut short; with
+	 * more behind it the next record must not suffer for this one. */
+	if (at + all == rd->q->size)
+		return 0;
+	rd->q->torn = true;
+	return 1;
 }
 
 /*
