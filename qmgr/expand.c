@@ -1,0 +1,243 @@
+/*
+ * Expansions: the recipients that an alias or a forward file puts in place of
+ * another.  They are written into the queue file and synced before any of them
+ * is delivered, so that neither a restart nor a changed alias delivers twice.
+ * Runs in qmgr; the places come from authd's tables and from users' forward
+ * files.
+ *
+ * What gathered in one round of the loop is written first and synced then: the
+ * first sync's journal commit often carries the others.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/proto/delivery.h"
+#include "qmgr/place.h"
+#include "qmgr/qmgr.h"
+
+#define BATCH 16 /* recipients whose expansions are written in one round */
+#define TARGET_MAX DELIVERY_PROGRAM_MAX
+#define ANCESTORS_MAX 1024
+
+/* The recipients that r came from, r first. */
+struct ancestor {
+	struct slice address;
+	bool forward; /* its mailbox's forward file was read */
+};
+struct chain {
+	struct ancestor v[ANCESTORS_MAX];
+	size_t n;
+};
+
+void
+expand_add(struct qmgr *qm, struct rcpt *r)
+{
+	r->phase = PHASE_EXPANDING;
+	TAILQ_INSERT_TAIL(&qm->expanding, r, list);
+}
+
+static void
+chain_of(struct qfile *q, const struct rcpt *r, struct chain *c)
+{
+	uint32_t number = r->number;
+	bool forward = r->place != NULL;
+	const struct qrcpt *row;
+	size_t i;
+
+	c->n = 0;
+	while (number != 0 && c->n < ANCESTORS_MAX &&
+	    qfile_find(q, number, &i)) {
+		row = qfile_rcpt(q, i);
+		c->v[c->n++] = (struct ancestor){row->address, forward};
+		forward = slice_eq(row->target, PLACE_TARGET_FORWARD);
+		number = row->parent;
+	}
+}
+
+static bool
+chain_has(const struct chain *c, struct slice address, bool forward)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if ((c->v[i].forward || !forward) &&
+		    slice_ieq(c->v[i].address, address))
+			return true;
+	return false;
+}
+
+/* What a place means behind these ancestors: an address that is one of them is
+ * that mailbox itself, and no forward file is read twice. */
+static void
+settle_place(const struct rcpt *r, const struct chain *chain, struct place *p)
+{
+	if (p->kind == DELIVERY_ADDRESS && (chain_has(chain, p->address, false)
+	    || (r->place != NULL && slice_ieq(r->place->address, p->address)))) {
+		p->kind = DELIVERY_MAILBOX;
+		p->no_forward = p->forward;
+	} else if (p->kind == DELIVERY_MAILBOX && !p->no_forward)
+		p->no_forward = chain_has(chain, p->address, true);
+}
+
+static void
+refuse(struct qmgr *qm, struct rcpt *r, uint32_t code, uint32_t subject,
+    uint32_t detail, const char *text)
+{
+	struct status st;
+
+	status_set(&st, code, subject, detail, "%s", text);
+	outcome_set(qm, r, &st, SLICE_EMPTY);
+}
+
+/* The rows for r's places; the targets' octets are kept in `targets`. */
+static bool
+build(const struct rcpt *r, const struct chain *chain, struct qexpansion *v,
+    struct buf *targets)
+{
+	struct place *p;
+	size_t *at = mem_array((size_t)r->nplaces + 1, sizeof(*at));
+	struct buf one = BUF_INIT(TARGET_MAX);
+	bool good = true;
+
+	for (uint32_t i = 0; i < r->nplaces && good; i++) {
+		p = r->places[i];
+		settle_place(r, chain, p);
+		buf_reset(&one);
+		good = place_put_target(p, &one);
+		buf_addslice(targets, buf_slice(&one));
+		at[i + 1] = targets->len;
+		v[i].kind = p->kind;
+		v[i].address = p->address;
+		v[i].sender = p->sender;
+		v[i].has_sender = p->sender.len > 0;
+	}
+	/* Only now does the buffer move no more. */
+	for (uint32_t i = 0; i < r->nplaces && good; i++)
+		v[i].target = slice_sub(buf_slice(targets), at[i], at[i + 1]);
+	buf_free(&one);
+	free(at);
+	return good && !targets->overflow;
+}
+
+static void
+log_expanded(const struct rcpt *r, const struct qexpansion *v)
+{
+	LOG_INFO("expanded", LS("id", r->m->id.s), LB("to", r->address),
+	    LS("by", r->place != NULL ? "forward" : "alias"),
+	    LU("recipients", r->nplaces), LB("first", v[0].address));
+}
+
+static int
+append(struct rcpt *r, const struct chain *chain)
+{
+	struct qexpansion *v = mem_array(r->nplaces, sizeof(*v));
+	struct buf targets = BUF_INIT((size_t)r->nplaces * TARGET_MAX);
+	int result = -1;
+	size_t row;
+
+	errno = EINVAL;
+	if (build(r, chain, v, &targets) &&
+	    qfile_find(r->m->q, r->number, &row))
+		result = qfile_add_expansion(r->m->q, row, v, r->nplaces);
+	if (result == 0)
+		log_expanded(r, v);
+	buf_free(&targets);
+	free(v);
+	return result;
+}
+
+/*
+ * Writes r's expansion into its file.  True: it is there and must be synced.
+ * Otherwise r has ended, or its message is stopped.
+ */
+static bool
+write_expansion(struct qmgr *qm, struct rcpt *r)
+{
+	struct chain chain;
+	struct message *m = r->m;
+
+	if (!file_need(qm, m))
+		return false;
+	m->pinned = true;
+	chain_of(m->q, r, &chain);
+	if (chain.n >= qm->conf.alias_depth_max || chain.n == ANCESTORS_MAX) {
+		refuse(qm, r, 550, 4, 6, "aliases and forwards are nested too deep");
+		return false;
+	}
+	if (qfile_nrcpts(m->q) - m->noriginal + r->nplaces >
+	    qm->conf.expansion_max) {
+		refuse(qm, r, 550, 2, 4, "expands to too many recipients");
+		return false;
+	}
+	if (append(r, &chain) == 0)
+		return true;
+	if (errno == EINVAL || errno == EOVERFLOW) {
+		/* Nothing the sender could do about it. */
+		refuse(qm, r, 451, 3, 5, "expands to something that cannot be "
+		    "written down");
+		return false;
+	}
+	LOG_ERROR("expansion-not-written", LS("id", m->id.s),
+	    LB("to", r->address), LE());
+	m->verdict = VERDICT_FAULT;
+	return false;
+}
+
+/* The batch's files, each once.  What cannot be synced is not trusted. */
+static void
+sync_batch(struct rcpt *const *batch, size_t n)
+{
+	struct message *m;
+
+	for (size_t i = 0; i < n; i++) {
+		m = batch[i]->m;
+		if (m->journalled || m->verdict != VERDICT_GOOD)
+			continue;
+		m->journalled = true;
+		if (qfile_sync(m->q) == 0)
+			continue;
+		LOG_ERROR("expansion-not-synced", LS("id", m->id.s), LE());
+		m->verdict = VERDICT_FAULT;
+	}
+}
+
+/* r was replaced: the new ones are taken from the file. */
+static void
+replaced(struct qmgr *qm, struct rcpt *r)
+{
+	struct message *m = r->m;
+
+	m->pinned = m->journalled = false;
+	if (m->verdict == VERDICT_GOOD) {
+		m->nfile += r->nplaces;
+		m->todo += r->nplaces;
+		m->todo--;
+	}
+	message_drop_rcpt(qm, r);
+	if (m->verdict == VERDICT_GOOD)
+		message_progress(qm, m);
+	else
+		message_stop(qm, m);
+}
+
+bool
+expand_flush(struct qmgr *qm)
+{
+	struct rcpt *batch[BATCH], *r;
+	struct message *m;
+	size_t n = 0;
+
+	while (n < BATCH && (r = TAILQ_FIRST(&qm->expanding)) != NULL) {
+		m = r->m;
+		TAILQ_REMOVE(&qm->expanding, r, list);
+		r->phase = PHASE_JOURNAL;
+		/* Without a good file r goes with its message, below. */
+		if (write_expansion(qm, r) || m->verdict != VERDICT_GOOD)
+			batch[n++] = r;
+	}
+	sync_batch(batch, n);
+	for (size_t i = 0; i < n; i++)
+		replaced(qm, batch[i]);
+	return !TAILQ_EMPTY(&qm->expanding);
+}

@@ -1,0 +1,350 @@
+/*
+ * The active messages and their recipients in memory.  Runs in qmgr.  Envelopes
+ * come from queued's notices and from queue files: addresses are any octets
+ * within their limits.
+ *
+ * No function here frees a message but message_free, which settle.c calls
+ * between the handlers: whoever holds a message within a handler may keep it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/io/chan.h"
+#include "common/mail/envelope.h"
+#include "qmgr/place.h"
+#include "qmgr/qmgr.h"
+#include "qmgr/wait.h"
+
+#define LOCKED_MS 1000   /* queued still writes it: it will tell us */
+#define BIG_MS 1000      /* a big one waits until others are done */
+#define BIG_RCPTS 1000
+#define BIG_TOGETHER 150000
+
+static struct bucket *
+bucket_of(struct qmgr *qm, const struct mail_id *id)
+{
+	uint64_t h = 0;
+
+	for (int i = 0; i < ID_LEN; i++)
+		h = h * 33 + (unsigned char)id->s[i];
+	return &qm->buckets[(h * UINT64_C(0x9e3779b97f4a7c15) >> 32) %
+	    qm->nbuckets];
+}
+
+struct message *
+message_find(struct qmgr *qm, const struct mail_id *id)
+{
+	struct message *m;
+
+	LIST_FOREACH(m, bucket_of(qm, id), hash)
+		if (memcmp(m->id.s, id->s, ID_LEN) == 0)
+			return m;
+	return NULL;
+}
+
+static void
+set_from(struct message *m, struct slice from)
+{
+	free(m->from);
+	m->from = slice_dup(from);
+	m->from_len = from.len;
+}
+
+struct message *
+message_new(struct qmgr *qm, const struct mail_id *id, enum qdir dir,
+    struct slice from)
+{
+	struct message *m = mem_alloc(sizeof(*m));
+
+	m->id = *id;
+	m->dir = dir;
+	m->turn = dir == QDIR_INCOMING ? TURN_FRESH : TURN_RETRY;
+	m->next_ms = WAIT_NEVER;
+	set_from(m, from);
+	TAILQ_INIT(&m->rcpts);
+	TAILQ_INIT(&m->ended);
+	for (int i = 0; i < LANE_COUNT; i++)
+		TAILQ_INIT(&m->ready[i]);
+	LIST_INSERT_HEAD(bucket_of(qm, id), m, hash);
+	qm->nactive[m->turn]++;
+	return m;
+}
+
+void
+message_free(struct qmgr *qm, struct message *m)
+{
+	assert(m->nrunning == 0);
+	message_stop(qm, m);
+	while (!TAILQ_EMPTY(&m->rcpts))
+		message_drop_rcpt(qm, TAILQ_FIRST(&m->rcpts));
+	file_close(qm, m);
+	if (m->on_record)
+		TAILQ_REMOVE(&qm->record, m, soon);
+	if (m->on_end)
+		TAILQ_REMOVE(m->is_stuck ? &qm->stuck : &qm->settle, m, end);
+	LIST_REMOVE(m, hash);
+	qm->nactive[m->turn]--;
+	qm->big_rcpts -= m->big;
+	free(m->from);
+	free(m->reason);
+	free(m);
+}
+
+/* ---- recipients ---- */
+
+static struct slice
+keep(char **at, struct slice s)
+{
+	struct slice kept = {*at, s.len};
+
+	if (s.len > 0)
+		memcpy(*at, s.p, s.len);
+	*at += s.len;
+	return kept;
+}
+
+static struct rcpt *
+rcpt_new(struct message *m, const struct qrcpt *row)
+{
+	struct rcpt *r = mem_alloc(sizeof(*r) + row->address.len +
+	    row->target.len + row->sender.len + 1);
+	char *at = r->room;
+
+	r->m = m;
+	r->number = row->number;
+	r->parent = row->parent;
+	r->kind = row->kind;
+	r->attempts = row->attempts;
+	r->has_sender = row->has_sender;
+	r->address = keep(&at, row->address);
+	r->target = keep(&at, row->target);
+	r->sender = keep(&at, row->sender);
+	TAILQ_INSERT_TAIL(&m->rcpts, r, all);
+	m->nlive++;
+	return r;
+}
+
+void
+message_drop_rcpt(struct qmgr *qm, struct rcpt *r)
+{
+	struct message *m = r->m;
+
+	(void)qm;
+	assert(r->phase != PHASE_RUNNING && r->dest == NULL);
+	if (r->phase == PHASE_ENDED)
+		TAILQ_REMOVE(&m->ended, r, list);
+	else
+		m->nlive--;
+	TAILQ_REMOVE(&m->rcpts, r, all);
+	for (uint32_t i = 0; i < r->nplaces; i++)
+		free(r->places[i]);
+	free(r->places);
+	free(r->place);
+	free(r->outcome);
+	free(r);
+}
+
+/* ---- progress ---- */
+
+/* Takes recipients from the file that are due, as many as there is room for. */
+static void
+take(struct qmgr *qm, struct message *m)
+{
+	int64_t now_ms = clock_real_ms();
+	const struct qrcpt *row;
+
+	m->taking = true; /* one that ends at once must not take others */
+	while (m->nlive < RCPTS_AT_ONCE && m->next < m->nfile) {
+		if (!file_need(qm, m)) {
+			m->taking = false;
+			message_stop(qm, m);
+			return;
+		}
+		row = qfile_rcpt(m->q, m->next++);
+		if (row->state != QSTATE_TODO)
+			continue;
+		if (row->next_ms > now_ms) {
+			if (row->next_ms < m->next_ms)
+				m->next_ms = row->next_ms;
+			continue;
+		}
+		route_rcpt(qm, rcpt_new(m, row));
+	}
+	m->taking = false;
+}
+
+void
+message_progress(struct qmgr *qm, struct message *m)
+{
+	if (m->taking)
+		return;
+	if (!m->stopped && m->next < m->nfile &&
+	    m->nlive <= RCPTS_AT_ONCE / 2)
+		take(qm, m);
+	if (m->nlive > 0 || m->on_end)
+		return;
+	m->on_end = true;
+	m->is_stuck = false;
+	TAILQ_INSERT_TAIL(&qm->settle, m, end);
+}
+
+void
+message_stop(struct qmgr *qm, struct message *m)
+{
+	struct rcpt *r, *next;
+
+	m->stopped = true;
+	for (r = TAILQ_FIRST(&m->rcpts); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, all);
+		switch ((enum phase)r->phase) {
+		case PHASE_READY:
+		case PHASE_PARKED:
+			lane_remove(qm, r);
+			break;
+		case PHASE_EXPANDING:
+			TAILQ_REMOVE(&qm->expanding, r, list);
+			break;
+		case PHASE_RUNNING:
+			if (r->lane != LANE_RESOLVE)
+				continue;
+			lane_release(qm, r);
+			break;
+		case PHASE_JOURNAL:
+		case PHASE_ENDED:
+			continue;
+		}
+		message_drop_rcpt(qm, r);
+	}
+	message_progress(qm, m);
+}
+
+/* ---- where they come from ---- */
+
+void
+message_notice(struct qmgr *qm, const struct mail_id *id, struct slice from,
+    const struct chan_list *recipients)
+{
+	const struct env_recipient *e = recipients->v;
+	struct message *m = message_new(qm, id, QDIR_INCOMING, from);
+
+	m->nfile = m->next = m->noriginal = m->todo = recipients->n;
+	m->counted = true;
+	for (size_t i = 0; i < recipients->n; i++) {
+		struct qrcpt row = {.address = e[i].address,
+		    .number = (uint32_t)i + 1};
+
+		route_rcpt(qm, rcpt_new(m, &row));
+	}
+	if (m->nlive == 0)
+		message_progress(qm, m);
+}
+
+/* Counts what is in the file. */
+static void
+survey(struct message *m)
+{
+	const struct qrcpt *row;
+
+	m->nfile = qfile_nrcpts(m->q);
+	for (size_t i = 0; i < m->nfile; i++) {
+		row = qfile_rcpt(m->q, i);
+		if (row->parent == 0)
+			m->noriginal++;
+		if (row->state == QSTATE_TODO)
+			m->todo++;
+		if (row->state == QSTATE_FAILED)
+			m->failed++;
+		if (row->attempts > 0)
+			m->attempted = true;
+	}
+	m->counted = true;
+}
+
+/* Is queued not done with it?  Its lock says so until the file is durable. */
+static bool
+locked(const struct message *m)
+{
+	int fd = qfile_fd(m->q);
+
+	if (flock(fd, LOCK_SH | LOCK_NB) == -1)
+		return errno == EWOULDBLOCK;
+	(void)flock(fd, LOCK_UN);
+	return false;
+}
+
+/* Takes it back to the waiting ones as it was. */
+static void
+later(struct qmgr *qm, struct message *m, const struct wait_info *w,
+    int64_t wait_ms)
+{
+	struct wait_info again = *w;
+
+	again.next_ms = clock_real_ms() + wait_ms;
+	wait_put(qm->wait, &again);
+	message_free(qm, m);
+}
+
+/* A policy wants it held: only what was never released. */
+static bool
+hold_wanted(const struct message *m)
+{
+	return m->dir == QDIR_INCOMING &&
+	    (qfile_env(m->q)->flags & ENV_HOLD) != 0;
+}
+
+struct message *
+message_fetch(struct qmgr *qm, const struct mail_id *id, enum qdir dir,
+    bool unsure, bool *busy)
+{
+	struct message *m = message_new(qm, id, dir, SLICE_EMPTY);
+
+	*busy = false;
+	m->unsure = unsure;
+	if (!file_need(qm, m))
+		return m;
+	*busy = unsure && dir == QDIR_INCOMING && locked(m);
+	set_from(m, qfile_env(m->q)->from);
+	survey(m);
+	return m;
+}
+
+void
+message_load(struct qmgr *qm, const struct wait_info *w)
+{
+	enum qdir dir = w->flags & WAIT_FRESH ? QDIR_INCOMING : QDIR_DEFERRED;
+	struct message *m;
+	bool busy;
+
+	m = message_fetch(qm, &w->id, dir, (w->flags & WAIT_UNSURE) != 0,
+	    &busy);
+	if (m->verdict != VERDICT_GOOD) {
+		message_stop(qm, m);
+		return;
+	}
+	if (busy) {
+		later(qm, m, w, LOCKED_MS);
+		return;
+	}
+	if (m->nfile > BIG_RCPTS && qm->big_rcpts > 0 &&
+	    qm->big_rcpts + m->nfile > BIG_TOGETHER) {
+		later(qm, m, w, BIG_MS);
+		return;
+	}
+	if (m->nfile > BIG_RCPTS)
+		m->big = m->nfile;
+	qm->big_rcpts += m->big;
+	if (hold_wanted(m)) {
+		m->want = WANT_HOLD;
+		m->reason = mem_dup("policy");
+		m->reason_len = sizeof("policy") - 1;
+		message_stop(qm, m);
+		return;
+	}
+	message_progress(qm, m);
+}

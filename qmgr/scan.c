@@ -1,0 +1,173 @@
+/*
+ * Finds messages nobody told us of: incoming/ at the start, whenever a worker
+ * of queued connects and when one says so; deferred/ at the start.  Runs in
+ * qmgr, in slices between the events, so that fresh mail does not wait for it.
+ * The names are whatever lies in the queue directory.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/io/loop.h"
+#include "qmgr/qmgr.h"
+#include "qmgr/wait.h"
+
+#define SLICE_ENTRIES 200
+#define AGAIN_MS 1000 /* after one that could not be done */
+/* A hint further away than this behind the longest pause is not a time we
+ * set: nothing is to be tried (settle.c), or somebody touched the file. */
+#define HINT_FAR_MS (INT64_C(400) * 86400 * 1000)
+
+struct scan {
+	DIR *dir; /* NULL: none under way */
+	bool again;
+	size_t seen, found, strange;
+	int64_t start_ms;
+	struct loop_timer *retry;
+};
+
+/* A deferred message's time as its mtime says.  If it is wrong the file is
+ * read too early and says when, or (too late) waits for an admin's retry. */
+static int64_t
+hint_of(const struct stat *st, int64_t now_ms)
+{
+	int64_t ms = (int64_t)st->st_mtim.tv_sec * 1000 +
+	    st->st_mtim.tv_nsec / 1000000;
+
+	return ms > now_ms + HINT_FAR_MS ? WAIT_NEVER : ms;
+}
+
+static void
+found(struct qmgr *qm, struct scan *s, enum qdir dir, const char *name)
+{
+	struct wait_info w = {.flags = WAIT_UNSURE}, known;
+	struct stat st;
+
+	if (name[0] == '.')
+		return;
+	s->seen++;
+	if (!id_parse(slice_of(name), &w.id)) {
+		s->strange++;
+		return;
+	}
+	if (message_find(qm, &w.id) != NULL ||
+	    wait_get(qm->wait, &w.id, &known))
+		return;
+	if (dir == QDIR_INCOMING)
+		w.flags |= WAIT_FRESH;
+	else {
+		if (fstatat(qm->dirs[dir], name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return; /* gone again */
+		w.next_ms = hint_of(&st, clock_real_ms());
+	}
+	s->found++;
+	wait_put(qm->wait, &w);
+}
+
+static void
+scan_end(struct qmgr *qm, struct scan *s, enum qdir dir)
+{
+	int error = errno;
+
+	closedir(s->dir);
+	s->dir = NULL;
+	errno = error;
+	if (error != 0) {
+		LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
+		loop_timer_in(s->retry, AGAIN_MS);
+		return;
+	}
+	if (s->strange > 0)
+		LOG_WARN("no-queue-files", LS("dir", qdir_names[dir]),
+		    LU("count", s->strange),
+		    LS("mend", "move away what is not named by an id"));
+	if (s->found > 0 || dir == QDIR_DEFERRED)
+		LOG_INFO("scanned", LS("dir", qdir_names[dir]),
+		    LU("files", s->seen), LU("found", s->found),
+		    LI("ms", clock_mono_ms() - s->start_ms));
+	if (s->again)
+		scan_start(qm, dir);
+}
+
+static void
+scan_slice(struct qmgr *qm, enum qdir dir)
+{
+	struct scan *s = &qm->scans[dir];
+	struct dirent *e;
+
+	for (int i = 0; i < SLICE_ENTRIES; i++) {
+		errno = 0;
+		e = readdir(s->dir);
+		if (e == NULL) {
+			scan_end(qm, s, dir);
+			return;
+		}
+		found(qm, s, dir, e->d_name);
+	}
+}
+
+bool
+scan_some(struct qmgr *qm)
+{
+	/* incoming/ first: what was accepted last has waited for nothing. */
+	for (int dir = QDIR_INCOMING; dir <= QDIR_DEFERRED; dir++)
+		if (qm->scans[dir].dir != NULL) {
+			scan_slice(qm, (enum qdir)dir);
+			break;
+		}
+	return qm->scans[QDIR_INCOMING].dir != NULL ||
+	    qm->scans[QDIR_DEFERRED].dir != NULL;
+}
+
+void
+scan_start(struct qmgr *qm, enum qdir dir)
+{
+	struct scan *s = &qm->scans[dir];
+	int fd;
+
+	if (s->dir != NULL) {
+		s->again = true;
+		return;
+	}
+	s->again = false;
+	s->seen = s->found = s->strange = 0;
+	s->start_ms = clock_mono_ms();
+	fd = openat(qm->dirs[dir], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd != -1)
+		s->dir = fdopendir(fd);
+	if (s->dir != NULL)
+		return;
+	LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
+	if (fd != -1)
+		close(fd);
+	loop_timer_in(s->retry, AGAIN_MS);
+}
+
+static void
+again_incoming(void *arg)
+{
+	scan_start(arg, QDIR_INCOMING);
+}
+
+static void
+again_deferred(void *arg)
+{
+	scan_start(arg, QDIR_DEFERRED);
+}
+
+void
+scan_init(struct qmgr *qm)
+{
+	qm->scans = mem_array(QDIR_COUNT, sizeof(*qm->scans));
+	qm->scans[QDIR_INCOMING].retry = loop_timer_new(qm->loop,
+	    again_incoming, qm);
+	qm->scans[QDIR_DEFERRED].retry = loop_timer_new(qm->loop,
+	    again_deferred, qm);
+	scan_start(qm, QDIR_INCOMING);
+	scan_start(qm, QDIR_DEFERRED);
+}
