@@ -448,7 +448,6 @@ local_open(struct local *l)
 	if (l->listen_fd < 0)
 		die_errno(EXIT_PERMANENT, "cannot listen on %s/%s", c->run_dir,
 		    SOCKET_LOCAL);
-	durable_prepare();
 }
 
 int
