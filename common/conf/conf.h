@@ -113,7 +113,8 @@ bool conf_read_at(int dirfd, const char *name, const char *shown,
     struct conf *c, struct buf *errors);
 void conf_free(struct conf *c);
 
-/* For main: reads FILE or dies (100) with all errors; log_debug takes effect. */
+/* For main: reads FILE or dies (100) with all errors; log_debug takes
+ * effect. */
 void conf_load(struct conf *c, const char *file);
 
 /* Keeps the directory of the file open for conf_reload; call before the cage

@@ -21,14 +21,18 @@ struct net {
 #define IP_TEXT_SIZE 48
 
 bool ip_parse(struct slice s, struct ip *out); /* "192.0.2.1", "2001:db8::1" */
-bool ip_from_sockaddr(const struct sockaddr *sa, struct ip *out, uint16_t *port);
+/* port may be NULL; false when it is no address of IP. */
+bool ip_from_sockaddr(const struct sockaddr *sa, struct ip *out,
+    uint16_t *port);
 void ip_text(const struct ip *ip, char out[IP_TEXT_SIZE]);
 bool ip_is_v4(const struct ip *ip);
 bool ip_equal(const struct ip *a, const struct ip *b);
 /* The unit limits are counted by: the address for IPv4, its /64 for IPv6. */
 struct ip ip_unit(const struct ip *ip);
 
-bool net_parse(struct slice s, struct net *out); /* with or without /bits */
+/* With or without /bits; no bit may be set behind them. */
+bool net_parse(struct slice s, struct net *out);
+/* ::/0 and the like mean IPv6 only, although IPv4 is kept mapped. */
 bool net_has(const struct net *n, const struct ip *ip);
 bool net_any_has(const struct net *v, size_t n, const struct ip *ip);
 

@@ -57,7 +57,7 @@ bool table_compile(const char *dir, enum table_kind kind, struct buf *errors);
 /* One entry's value as the compiler writes it. */
 struct table_user {
 	struct slice name;     /* ann@example.org, as written */
-	struct slice password; /* "{SCHEME}..." or a bare crypt hash, "" = none */
+	struct slice password; /* "{SCHEME}..." or a bare hash, "": none */
 	uint32_t uid, gid;     /* 0: user_virtual's */
 	struct slice home;     /* "": mail_root/DOMAIN/USER */
 	struct slice maildir;  /* extra field mail=maildir:PATH (or, as Dovecot

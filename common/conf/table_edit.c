@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -305,6 +306,7 @@ rewrite(struct buf *out, struct slice text, const struct place *p,
 	struct slice old, part;
 
 	if (!p->found) {
+		assert(line != NULL); /* nothing to remove: told before */
 		buf_addslice(out, text);
 		if (text.len > 0 && text.p[text.len - 1] != '\n')
 			buf_addc(out, '\n');

@@ -7,9 +7,9 @@
 #include "common/base/slice.h"
 #include "common/conf/table.h"
 
-#define TABLE_KEY_MAX 1000     /* octets of a key */
-#define TABLE_VALUE_MAX (1024 * 1024)   /* octets of an entry, lines joined */
-#define TABLE_TEXT_MAX (1024UL * 1024 * 1024) /* octets of a text file */
+#define TABLE_KEY_MAX 1000UL               /* octets of a key */
+#define TABLE_VALUE_MAX (1024UL * 1024)    /* of an entry, lines joined */
+#define TABLE_TEXT_MAX (1024UL * 1024 * 1024) /* of a text file */
 
 /* One entry of the text; slices live until the callback returns. */
 struct table_entry {

@@ -65,7 +65,9 @@ table_fold(struct slice key, struct buf *out)
 	for (i = 0; i < key.len; i++) {
 		char c = key.p[i];
 
-		buf_addc(out, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c | 0x20);
+		buf_addc(out, c);
 	}
 }
 

@@ -138,7 +138,8 @@ say_unit(struct buf *why, uint64_t n, enum conf_type type)
 	size_t i;
 
 	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (units[i].type == type && n > 0 && n % units[i].factor == 0) {
+		if (units[i].type == type && n > 0 &&
+		    n % units[i].factor == 0) {
 			buf_printf(why, "%" PRIu64 "%s", n / units[i].factor,
 			    units[i].name);
 			return;
@@ -237,7 +238,7 @@ set_list(struct slice text, struct conf_list *out, struct conf_arena **arena)
 
 	if (n > 0)
 		list.v = value_alloc(arena, n * sizeof(*list.v));
-	while (value_next_word(&text, &word))
+	while (list.n < n && value_next_word(&text, &word))
 		list.v[list.n++] = value_text(arena, word);
 	*out = list;
 }
@@ -252,7 +253,7 @@ set_nets(const struct conf_param *p, struct slice text, struct conf_nets *out,
 
 	if (n > 0)
 		nets.v = value_alloc(arena, n * sizeof(*nets.v));
-	while (value_next_word(&text, &word))
+	while (nets.n < n && value_next_word(&text, &word))
 		if (!net_parse(word, &nets.v[nets.n++]))
 			return wrong(why, p, word);
 	*out = nets;

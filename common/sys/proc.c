@@ -257,7 +257,7 @@ close_between(unsigned first, unsigned last)
 void
 proc_close_except(const int *keep, size_t n)
 {
-	int sorted[KEEP_MAX];
+	int sorted[KEEP_MAX] = {0};
 	unsigned next = 3;
 	size_t i, j;
 

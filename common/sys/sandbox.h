@@ -70,7 +70,8 @@ void sandbox_prepare(enum role role, uid_t uid_min);
 
 /*
  * Takes all rights away but those of the role, in this order: root directory,
- * groups, user, capabilities, limits, dumpable, no_new_privs, Landlock, seccomp.
+ * groups, user, capabilities, limits, dumpable, no_new_privs, Landlock,
+ * seccomp.
  * Ends the process (111) when a step fails.  A kernel without Landlock is
  * logged once at start; with require_sandbox = yes it is fatal.
  * The working directory is left where it is (parents connect to sockets by

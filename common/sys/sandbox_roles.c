@@ -278,7 +278,7 @@ const struct sandbox_call sandbox_denied[] = {
 	{0, "process_madvise", WHATEVER},
 	{0, "pidfd_getfd", WHATEVER},
 	{0, "kcmp", WHATEVER},
-	/* mounts and namespaces; clone3 hides its flags, see sandbox_filter.c */
+	/* mounts and namespaces; clone3: see sandbox_filter.c */
 	{0, "mount", WHATEVER},
 	{0, "umount2", WHATEVER},
 	{0, "pivot_root", WHATEVER},

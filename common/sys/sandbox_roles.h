@@ -32,7 +32,7 @@ enum sandbox_files {
 /* What seccomp does with a call. */
 enum sandbox_filter {
 	FILTER_LISTED, /* calls of the role's groups; any other kills */
-	FILTER_DENIED  /* all calls but the denied list, which fail with EPERM */
+	FILTER_DENIED  /* those of the denied list fail with EPERM */
 };
 
 /* Groups of calls; sandbox_calls says what is in each. */

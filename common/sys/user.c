@@ -3,7 +3,6 @@
  * asks for mailbox owners later.  The names come from the configuration or,
  * in authd, from recipients.
  */
-#include <assert.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 #include "common/base/mem.h"
 #include "common/sys/user.h"
 
-#define ENTRY_MAX (1024 * 1024) /* octets of one entry of the database */
+#define ENTRY_MAX ((size_t)1024 * 1024) /* octets of one entry */
 
 bool
 user_find(const char *name, struct sys_user *out)
