@@ -23,7 +23,7 @@
 #define OUT_MAX_FDS 1024 /* records with descriptors that wait to be sent */
 
 /* Output that nobody takes: then the connection is given up. */
-#define OUT_LEAST (4u * 1024 * 1024)
+#define OUT_LEAST ((size_t)4 * 1024 * 1024)
 #define OUT_FRAMES 16
 
 void
@@ -275,6 +275,7 @@ send_some(struct chan *c)
 		mh.msg_control = control.octets;
 		mh.msg_controllen = CMSG_SPACE(rider->nfds * sizeof(int));
 		cm = CMSG_FIRSTHDR(&mh);
+		assert(cm != NULL);
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
 		cm->cmsg_len = CMSG_LEN(rider->nfds * sizeof(int));

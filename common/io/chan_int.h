@@ -19,7 +19,7 @@
 
 /* Descriptors received and not yet handed over: those of a record that is not
  * whole yet, and what one recvmsg may add to them. */
-#define CHAN_IN_FDS (2 * CHAN_MAX_FDS)
+#define CHAN_IN_FDS ((size_t)2 * CHAN_MAX_FDS)
 /* Larger buffers are given back when they are empty. */
 #define CHAN_IN_KEEP 65536
 

@@ -224,7 +224,7 @@ chan_next(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 	unsigned peer = c->side == CHAN_CLIENT ? CHAN_SERVER : CHAN_CLIENT;
 	const struct chan_record *r;
 	enum chan_result result;
-	struct slice frame, fields;
+	struct slice frame = SLICE_EMPTY, fields;
 	uint16_t frame_type, frame_nfds;
 
 	if (c->bad)

@@ -94,12 +94,12 @@ server_leave(struct chan_server *s)
 	free(s);
 }
 
+/* The caller counts as a running handler: closed() may free the server. */
 static void
 peer_free(struct chan_peer *p)
 {
 	struct chan_server *s = p->server;
 
-	s->depth++;
 	p->closing = true;
 	if (p->prev != NULL)
 		p->prev->next = p->next;
@@ -115,7 +115,6 @@ peer_free(struct chan_peer *p)
 	chan_free(&p->chan);
 	free(p);
 	server_watch(s);
-	server_leave(s);
 }
 
 static void peer_event(void *arg, unsigned events);
@@ -168,9 +167,8 @@ peer_records(struct chan_peer *p)
 	while (!p->closing && !p->paused) {
 		result = chan_next(p->chan, &type, s->msg, s->msg_size, fds,
 		    &nfds);
-		if (result != CHAN_OK && result != CHAN_AGAIN)
-			p->closing = true;
-		else if (!peer_open(p))
+		if ((result != CHAN_OK && result != CHAN_AGAIN) ||
+		    !peer_open(p))
 			p->closing = true;
 		if (result == CHAN_OK && p->closing)
 			chan_fds_close(fds, nfds);
@@ -181,14 +179,14 @@ peer_records(struct chan_peer *p)
 	}
 }
 
-/* One turn of a peer: reads once if it may, handles what is there. */
+/* One turn of a peer: reads once if it may, handles what is there.  The caller
+ * counts as a running handler. */
 static void
 peer_turn(struct chan_peer *p, bool readable)
 {
 	struct chan_server *s = p->server;
 	enum chan_result result = CHAN_OK;
 
-	s->depth++;
 	p->busy = true;
 	chan_lend(p->chan, &s->spare);
 	if (readable)
@@ -204,31 +202,36 @@ peer_turn(struct chan_peer *p, bool readable)
 		peer_free(p);
 	else
 		peer_watch(p);
-	server_leave(s);
 }
 
 static void
 peer_event(void *arg, unsigned events)
 {
 	struct chan_peer *p = arg;
+	struct chan_server *s = p->server;
 
+	s->depth++;
 	if (events & LOOP_WRITE)
 		(void)chan_flush(p->chan);
 	if ((events & LOOP_READ) && !p->paused)
 		peer_turn(p, true);
 	else
 		peer_watch(p);
+	server_leave(s);
 }
 
 static void
 peer_again(void *arg)
 {
 	struct chan_peer *p = arg;
+	struct chan_server *s = p->server;
 
+	s->depth++;
 	if (p->closing)
 		peer_free(p);
 	else
 		peer_turn(p, false);
+	server_leave(s);
 }
 
 /* A turn in the next round, outside of whatever handler is running now. */

@@ -113,7 +113,7 @@ chan_listen(const char *path, mode_t mode, int backlog)
 	}
 	/* The new one takes the old one's place by rename: there is always
 	 * a socket at path, and never one that does not listen. */
-	snprintf(fresh, sizeof(fresh), "%s.%ld", path, (long)getpid());
+	(void)snprintf(fresh, sizeof(fresh), "%s.%ld", path, (long)getpid());
 	(void)unlink(fresh);
 	fd = listen_at(fresh, mode, backlog);
 	if (fd == -1) {

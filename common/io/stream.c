@@ -11,11 +11,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/io/stream.h"
@@ -501,25 +501,12 @@ stream_puts(struct stream *s, const char *text)
 void
 stream_printf(struct stream *s, const char *fmt, ...)
 {
-	char text[512];
-	char *more = NULL;
+	struct buf text = BUF_INIT(SIZE_MAX);
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
-	assert(n >= 0);
-	if ((size_t)n >= sizeof(text)) {
-		more = mem_grow(NULL, (size_t)n + 1, 1);
-		va_start(ap, fmt);
-		n = vsnprintf(more, (size_t)n + 1, fmt, ap);
-		va_end(ap);
-		assert(n >= 0);
-	}
-	stream_put(s, slice_mem(more != NULL ? more : text, (size_t)n));
-	if (more != NULL)
-		explicit_bzero(more, (size_t)n);
-	free(more);
-	explicit_bzero(text, sizeof(text));
+	stream_put(s, buf_slice(&text));
+	buf_wipe(&text);
 }
