@@ -54,6 +54,15 @@ const char *table_name(enum table_kind kind); /* "users" */
  */
 bool table_compile(const char *dir, enum table_kind kind, struct buf *errors);
 
+/* Looks at both files and changes nothing.  WRONG: errors has the lines. */
+enum table_state {
+	TABLE_CURRENT, /* the text is good, the cdb not older */
+	TABLE_STALE,   /* the text is good, but not compiled since it changed */
+	TABLE_WRONG
+};
+enum table_state table_check(const char *dir, enum table_kind kind,
+    struct buf *errors);
+
 /* One entry's value as the compiler writes it. */
 struct table_user {
 	struct slice name;     /* ann@example.org, as written */

@@ -48,7 +48,7 @@ fail(struct work *w, const char *name, const char *what)
 }
 
 static bool
-open_dir(struct work *w, const char *dir, enum table_kind kind,
+open_work(struct work *w, const char *dir, enum table_kind kind,
     struct buf *errors)
 {
 	memset(w, 0, sizeof(*w));
@@ -64,6 +64,16 @@ open_dir(struct work *w, const char *dir, enum table_kind kind,
 		    "it, or set table_dir", strerror(errno));
 		return false;
 	}
+	return true;
+}
+
+/* The same, and nobody else changes tables meanwhile. */
+static bool
+open_dir(struct work *w, const char *dir, enum table_kind kind,
+    struct buf *errors)
+{
+	if (!open_work(w, dir, kind, errors))
+		return false;
 	w->lock_fd = openat(w->dirfd, LOCK_NAME,
 	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (w->lock_fd == -1 || flock(w->lock_fd, LOCK_EX) != 0)
@@ -221,10 +231,15 @@ commit(struct work *w, bool text)
 	snprintf(text_tmp, sizeof(text_tmp), ".%s.tmp", w->name);
 	snprintf(cdb_tmp, sizeof(cdb_tmp), ".%s.cdb.tmp", w->name);
 	snprintf(cdb, sizeof(cdb), "%s.cdb", w->name);
-	if (!prepare(w, cdb_tmp, true))
+	/* The cdb last, so that its time is never before the text's. */
+	if (text && !prepare(w, text_tmp, false))
 		return false;
-	if (text && (!prepare(w, text_tmp, false) ||
-	    !replace(w, text_tmp, w->name))) {
+	if (!prepare(w, cdb_tmp, true)) {
+		if (text)
+			(void)unlinkat(w->dirfd, text_tmp, 0);
+		return false;
+	}
+	if (text && !replace(w, text_tmp, w->name)) {
 		(void)unlinkat(w->dirfd, cdb_tmp, 0);
 		return false;
 	}
@@ -244,6 +259,43 @@ table_compile(const char *dir, enum table_kind kind, struct buf *errors)
 
 	close_dir(&w);
 	return ok;
+}
+
+/* ---- without a change ---- */
+
+static bool
+ignore_entry(void *arg, const struct table_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return true;
+}
+
+static bool
+is_before(struct timespec a, struct timespec b)
+{
+	return a.tv_sec < b.tv_sec ||
+	    (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+enum table_state
+table_check(const char *dir, enum table_kind kind, struct buf *errors)
+{
+	enum table_state state = TABLE_WRONG;
+	char cdb[NAME_SIZE];
+	struct stat st;
+	struct work w;
+
+	if (open_work(&w, dir, kind, errors) && read_text(&w, false) &&
+	    table_text_each(kind, buf_slice(&w.text), w.shown, errors,
+	    ignore_entry, NULL)) {
+		snprintf(cdb, sizeof(cdb), "%s.cdb", w.name);
+		state = fstatat(w.dirfd, cdb, &st, 0) == 0 &&
+		    !is_before(st.st_mtim, w.st.st_mtim) ? TABLE_CURRENT
+		    : TABLE_STALE;
+	}
+	close_dir(&w);
+	return state;
 }
 
 /* ---- one entry ---- */

@@ -326,6 +326,38 @@ START_TEST(newer)
 }
 END_TEST
 
+static void
+state_is(enum table_kind kind, enum table_state want)
+{
+	struct buf errors = BUF_INIT(1000);
+
+	ck_assert_int_eq(table_check(dir, kind, &errors), want);
+	ck_assert_int_eq(errors.len > 0, want == TABLE_WRONG);
+	buf_free(&errors);
+}
+
+/* An edit leaves text and cdb in step, an editor does not. */
+START_TEST(check)
+{
+	struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+	struct buf errors = BUF_INIT(1000);
+
+	state_is(TABLE_ALIASES, TABLE_WRONG);
+	write_text(TABLE_ALIASES, "a: 1\n");
+	state_is(TABLE_ALIASES, TABLE_STALE);
+	compile_text(TABLE_ALIASES, "a: 1\n");
+	state_is(TABLE_ALIASES, TABLE_CURRENT);
+	ck_assert_int_eq(table_edit(dir, TABLE_ALIASES, SLICE("b"), "b: 1",
+	    false, &errors), TABLE_ADDED);
+	state_is(TABLE_ALIASES, TABLE_CURRENT);
+	ck_assert_int_eq(utimensat(dirfd_, "aliases.cdb", times, 0), 0);
+	state_is(TABLE_ALIASES, TABLE_STALE);
+	write_text(TABLE_ALIASES, "no colon\n");
+	state_is(TABLE_ALIASES, TABLE_WRONG);
+	buf_free(&errors);
+}
+END_TEST
+
 static enum table_result
 quiet_get(struct table *t, const char *key)
 {
@@ -621,6 +653,7 @@ table_suite(void)
 	tcase_add_test(t, compile_nothing);
 	tcase_add_test(t, get);
 	tcase_add_test(t, newer);
+	tcase_add_test(t, check);
 	tcase_add_test(t, broken);
 	tcase_add_test(t, each);
 	tcase_add_loop_test(t, edit, 0, COUNT(edits));
