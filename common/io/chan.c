@@ -308,6 +308,7 @@ chan_flush(struct chan *c)
 			break;
 		}
 		c->out_sent += (size_t)n;
+		c->asked = true;
 		output_move(c);
 	}
 	if (c->broken)

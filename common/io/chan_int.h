@@ -53,6 +53,7 @@ struct chan {
 	bool broken;      /* nothing can be sent any more */
 	bool eof;         /* nothing will come any more */
 	bool drained;     /* the last read took all there was */
+	bool asked;       /* something was sent since the last read */
 
 	struct chan_buffer in;
 	size_t in_start, in_end;

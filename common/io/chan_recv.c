@@ -125,6 +125,7 @@ chan_fill(struct chan *c)
 	bool fits = true;
 	ssize_t n;
 
+	c->asked = false;
 	if (c->eof)
 		return CHAN_CLOSED;
 	input_room(c, frame_size(c));
@@ -313,7 +314,6 @@ enum chan_result
 chan_wait(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
     int *fds, size_t *nfds, int64_t deadline_ms)
 {
-	bool wrote = chan_pending(c) > 0;
 	enum chan_result result;
 	short events;
 
@@ -322,13 +322,11 @@ chan_wait(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 		result = chan_next(c, type, msg_out, msg_size, fds, nfds);
 		if (result != CHAN_AGAIN)
 			return result;
-		if (c->answer_owed) {
+		if (c->answer_owed)
 			(void)chan_flush(c);
-			wrote = true;
-		}
 		/* A peer that was just asked has not answered yet: no read
 		 * that finds nothing. */
-		if (c->broken || !(wrote || c->drained)) {
+		if (c->broken || !(c->asked || c->drained)) {
 			result = chan_fill(c);
 			if (result == CHAN_OK)
 				continue;
@@ -338,7 +336,7 @@ chan_wait(struct chan *c, uint16_t *type, void *msg_out, size_t msg_size,
 		events = wait_for(c, deadline_ms);
 		if (events == 0)
 			return CHAN_TIMEOUT;
-		wrote = c->drained = false;
+		c->asked = c->drained = false;
 		if (events & POLLOUT)
 			(void)chan_flush(c);
 		if ((events & ~POLLOUT) == 0)
