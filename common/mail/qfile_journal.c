@@ -6,6 +6,8 @@
  * is lost that way is only what was never synced.  The strings are remote
  * hosts' words, quoted.
  */
+#include <stdlib.h>
+
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/num.h"

@@ -4,6 +4,8 @@
  * written, so that both always tell the same.  Strings from the journal are
  * copied, one block a recipient, and the block of the last attempt only.
  */
+#include <stdlib.h>
+
 #include "common/base/mem.h"
 #include "common/mail/qfile.h"
 #include "common/mail/qfile_int.h"

@@ -5,6 +5,7 @@
  * the way, and the end is announced only when it is right.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/mail/qfile.h"
