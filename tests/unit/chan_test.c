@@ -685,6 +685,31 @@ START_TEST(test_closed)
 }
 END_TEST
 
+/* Passwords do not lie about in what was read and sent. */
+START_TEST(test_wipe)
+{
+	struct example_ask ask = {.n = 5, .text = SLICE("secret")};
+	union example_msg msg;
+	int fds[CHAN_MAX_FDS];
+	uint16_t type;
+	size_t nfds;
+
+	client_new();
+	chan_send(client, EXAMPLE_ASK, &ask);
+	ck_assert_int_eq(chan_recv(server, &type, &msg, sizeof(msg), fds,
+	    &nfds), CHAN_OK);
+	ck_assert(slice_eq(msg.ask.text, SLICE("secret")));
+	chan_wipe(server);
+	chan_wipe(client);
+	ck_assert(slice_eq(msg.ask.text, SLICE("\0\0\0\0\0\0")));
+	/* The connection goes on. */
+	ck_assert_int_eq(next_result(server), CHAN_AGAIN);
+	ck_assert_int_eq(next_result(client), CHAN_AGAIN);
+	chan_send(client, EXAMPLE_ASK, &ask);
+	ck_assert_str_eq(next_text(server), "ask n=5 text=secret level=0");
+}
+END_TEST
+
 START_TEST(test_peer)
 {
 	pid_t pid;
@@ -719,6 +744,7 @@ chan_suite(void)
 	tcase_add_test(tc, test_large);
 	tcase_add_test(tc, test_stuck);
 	tcase_add_test(tc, test_closed);
+	tcase_add_test(tc, test_wipe);
 	tcase_add_test(tc, test_peer);
 	suite_add_tcase(suite, tc);
 	return suite;

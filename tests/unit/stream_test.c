@@ -568,6 +568,54 @@ START_TEST(test_take_fd)
 }
 END_TEST
 
+static volatile sig_atomic_t stopped;
+
+static void
+on_signal(int signo)
+{
+	(void)signo;
+	stopped = 1;
+}
+
+/* A signal that is let in only while waiting for input. */
+START_TEST(test_interrupt)
+{
+	struct stream *s = stream_new(pair[0], 64, 64);
+	struct sigaction sa = {.sa_handler = on_signal}, sa_before;
+	sigset_t blocked, before;
+	struct slice line;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	sigaction(SIGUSR1, &sa, &sa_before);
+	stopped = 0;
+	stream_interrupt(s, &stopped, &before);
+	peer_says("a\r\nb\r\n");
+	raise(SIGUSR1);
+	/* What is there is read and handed out. */
+	ck_assert_int_eq(stream_line(s, 20, &line), LINE_OK);
+	ck_assert_int_eq(stopped, 0);
+	ck_assert_int_eq(stream_line(s, 20, &line), LINE_OK);
+	check_slice(line, "b");
+	ck_assert_int_eq(stream_line(s, 20, &line), LINE_ERROR);
+	ck_assert_int_eq(errno, EINTR);
+	ck_assert_int_eq(stopped, 1);
+	ck_assert_int_eq(stream_peek(s, 1, &line), STREAM_ERROR);
+	ck_assert_int_eq(errno, EINTR);
+	/* A farewell is written, a step in hand read to its end. */
+	stream_puts(s, "421 bye\r\n");
+	ck_assert_int_eq(stream_flush(s), STREAM_OK);
+	check_slice(peer_hears(), "421 bye\r\n");
+	stream_interrupt(s, NULL, NULL);
+	stream_idle(s, 10);
+	ck_assert_int_eq(stream_line(s, 20, &line), LINE_TIMEOUT);
+	stream_free(&s);
+	sigaction(SIGUSR1, &sa_before, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+END_TEST
+
 static void
 trace(void *arg, char dir, struct slice octets)
 {
@@ -615,6 +663,7 @@ stream_suite(void)
 	tcase_add_test(tc, test_bad_descriptor);
 	tcase_add_test(tc, test_drop);
 	tcase_add_test(tc, test_take_fd);
+	tcase_add_test(tc, test_interrupt);
 	tcase_add_test(tc, test_trace);
 	suite_add_tcase(suite, tc);
 	return suite;
