@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,26 @@ on_run(void *arg, unsigned events)
 	end_run(r, &st);
 }
 
+/* The connecting side speaks first: its HELLO left right after the fork. */
+static bool
+greeted(struct chan *c)
+{
+	struct pollfd pfd = {.fd = chan_fd(c), .events = POLLIN};
+	union delivery_msg m;
+	uint16_t type;
+	int fds[CHAN_MAX_FDS];
+	size_t nfds;
+
+	while (chan_version(c) == 0) {
+		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
+			return false;
+		if (chan_recv(c, &type, &m, sizeof(m), fds, &nfds) !=
+		    CHAN_AGAIN)
+			return false;
+	}
+	return true;
+}
+
 static void
 child(struct parent *p, const struct delivery_job *j, int message_fd, int fd)
 {
@@ -107,7 +128,8 @@ child(struct parent *p, const struct delivery_job *j, int message_fd, int fd)
 	d.text = slice_of(st.text);
 	d.host = SLICE("program");
 	c = chan_new(fd, &delivery_contract, CHAN_SERVER);
-	chan_send(c, DELIVERY_DONE, &d);
+	if (greeted(c))
+		chan_send(c, DELIVERY_DONE, &d);
 	chan_free(&c);
 	_exit(0);
 }
