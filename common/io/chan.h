@@ -246,6 +246,11 @@ bool chan_link_is_up(const struct chan_link *l);
 bool chan_link_send(struct chan_link *l, uint16_t type, const void *msg);
 bool chan_link_send_fds(struct chan_link *l, uint16_t type, const void *msg,
     const int *fds, size_t nfds);
+/* The same in two steps, for many records at a time: they leave in one write
+ * (each with descriptors in its own).  What is queued must be flushed. */
+bool chan_link_queue(struct chan_link *l, uint16_t type, const void *msg,
+    const int *fds, size_t nfds);
+void chan_link_flush(struct chan_link *l);
 /* Octets queued and not yet written. */
 size_t chan_link_pending(const struct chan_link *l);
 

@@ -31,12 +31,6 @@ struct chan_arena {
 	size_t total;
 };
 
-struct decoder {
-	uint16_t version, need;
-	struct chan_arena *arena;
-	struct chan_fault *fault;
-};
-
 /* Numbers */
 
 uint16_t
@@ -344,12 +338,12 @@ arena_take(struct chan_arena *a, size_t n)
 /* Decoding */
 
 static bool
-broken(struct decoder *d, const struct chan_record *r,
+broken(struct chan_decoder *d, const struct chan_record *r,
     const struct chan_field *f, const char *why)
 {
-	d->fault->record = r->name;
-	d->fault->field = f != NULL ? f->name : NULL;
-	d->fault->why = why;
+	d->fault.record = r->name;
+	d->fault.field = f != NULL ? f->name : NULL;
+	d->fault.why = why;
 	return false;
 }
 
@@ -416,7 +410,7 @@ value_fault(const struct chan_field *f, struct slice value)
 
 /* First pass: everything is as the table says; seen[i] counts row i. */
 static bool
-fields_check(struct decoder *d, const struct chan_record *r,
+fields_check(struct chan_decoder *d, const struct chan_record *r,
     struct slice octets, uint32_t *seen)
 {
 	const struct chan_field *f;
@@ -453,7 +447,7 @@ fields_check(struct decoder *d, const struct chan_record *r,
 
 /* Members of an empty record; lists get room for what was counted. */
 static void
-members_init(struct decoder *d, const struct chan_record *r,
+members_init(struct chan_decoder *d, const struct chan_record *r,
     const uint32_t *seen, char *out)
 {
 	memset(out, 0, r->size);
@@ -478,10 +472,11 @@ members_init(struct decoder *d, const struct chan_record *r,
 	}
 }
 
-static bool
-fields_get(struct decoder *d, const struct chan_record *r, struct slice octets,
-    char *out)
+bool
+chan_fields_get(struct chan_decoder *d, const struct chan_record *r,
+    struct slice octets, void *msg_out)
 {
+	char *out = msg_out;
 	uint32_t seen[CHAN_MAX_FIELDS] = {0};
 	uint32_t filled[CHAN_MAX_FIELDS] = {0};
 	struct slice value;
@@ -515,7 +510,7 @@ fields_get(struct decoder *d, const struct chan_record *r, struct slice octets,
 			member_slices(f, out).v[filled[row]++] = value;
 			break;
 		case FIELD_LIST:
-			if (!fields_get(d, f->sub, value,
+			if (!chan_fields_get(d, f->sub, value,
 			    (char *)member_list(f, out).v +
 			    filled[row]++ * f->sub->size))
 				return false;
@@ -526,42 +521,31 @@ fields_get(struct decoder *d, const struct chan_record *r, struct slice octets,
 }
 
 bool
-chan_fields_get(const struct chan_record *r, uint16_t version, uint16_t need,
-    struct slice octets, struct chan_arena *arena, void *msg_out,
-    struct chan_fault *fault)
-{
-	struct decoder d = {version, need, arena, fault};
-
-	return fields_get(&d, r, octets, msg_out);
-}
-
-bool
 chan_decode(const struct chan_contract *ct, uint16_t version,
     enum chan_side from, struct slice payload, struct chan_arena *arena,
     uint16_t *type, void *msg_out, size_t msg_size, const char **why)
 {
-	struct chan_fault fault = {NULL, NULL, NULL};
+	struct chan_decoder d = {version, version, arena, {NULL, NULL, NULL}};
 	const struct chan_record *r = NULL;
 
 	if (payload.len < CHAN_HEAD_SIZE)
-		fault.why = "frame too short";
+		d.fault.why = "frame too short";
 	else if (payload.len > ct->max_frame)
-		fault.why = "frame too long";
+		d.fault.why = "frame too long";
 	else if ((r = chan_record_find(ct, chan_get16(payload.p))) == NULL)
-		fault.why = "unknown record";
+		d.fault.why = "unknown record";
 	else if ((r->from & from) == 0)
-		fault.why = "record of the wrong side";
+		d.fault.why = "record of the wrong side";
 	else if (chan_get16(payload.p + 2) != r->nfds)
-		fault.why = "wrong number of descriptors";
-	if (fault.why == NULL) {
+		d.fault.why = "wrong number of descriptors";
+	if (d.fault.why == NULL) {
 		assert(msg_size >= r->size);
 		payload = slice_sub(payload, CHAN_HEAD_SIZE, payload.len);
-		if (chan_fields_get(r, version, version, payload, arena,
-		    msg_out, &fault)) {
+		if (chan_fields_get(&d, r, payload, msg_out)) {
 			*type = r->type;
 			return true;
 		}
 	}
-	*why = fault.why;
+	*why = d.fault.why;
 	return false;
 }

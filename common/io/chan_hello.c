@@ -69,7 +69,7 @@ hello_accept(struct chan *c, const struct hello *hello)
 enum chan_result
 chan_hello_take(struct chan *c, struct slice fields, uint16_t nfds)
 {
-	struct chan_fault fault = {NULL, NULL, NULL};
+	struct chan_decoder d = {1, 1, c->arena, {NULL, NULL, NULL}};
 	struct hello hello;
 
 	if (c->greeted)
@@ -77,9 +77,8 @@ chan_hello_take(struct chan *c, struct slice fields, uint16_t nfds)
 	if (nfds != 0)
 		return chan_refuse(c, &hello_record,
 		    "wrong number of descriptors");
-	if (!chan_fields_get(&hello_record, 1, 1, fields, c->arena, &hello,
-	    &fault))
-		return chan_refuse_fault(c, &fault);
+	if (!chan_fields_get(&d, &hello_record, fields, &hello))
+		return chan_refuse_fault(c, &d.fault);
 	if (!slice_eq(hello.contract, slice_of(c->contract->name)))
 		return chan_refuse(c, &hello_record, "another contract");
 	if (c->side == CHAN_SERVER)

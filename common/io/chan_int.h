@@ -83,13 +83,18 @@ void chan_frame_put(const struct chan_record *r, uint16_t version,
     const void *msg, uint32_t max_frame, struct buf *out);
 
 /*
- * The fields of one record.  Fields newer than `version` are a fault; a field
- * may only be missed by a peer that knows it: required ones newer than `need`
- * may be absent.
+ * How to decode: fields newer than `version` are a fault; required ones may be
+ * absent where they are newer than `need`.
  */
-bool chan_fields_get(const struct chan_record *r, uint16_t version,
-    uint16_t need, struct slice octets, struct chan_arena *arena, void *msg_out,
-    struct chan_fault *fault);
+struct chan_decoder {
+	uint16_t version, need;
+	struct chan_arena *arena; /* the caller's: memory of lists */
+	struct chan_fault fault;  /* set when decoding fails */
+};
+
+/* The fields of one record into its struct. */
+bool chan_fields_get(struct chan_decoder *d, const struct chan_record *r,
+    struct slice octets, void *msg_out);
 
 /* HELLO: queued first by the connecting side, as the answer by the other. */
 void chan_hello_queue(struct chan *c, uint16_t lowest, uint16_t highest);

@@ -237,7 +237,7 @@ chan_link_is_up(const struct chan_link *l)
 }
 
 bool
-chan_link_send_fds(struct chan_link *l, uint16_t type, const void *msg,
+chan_link_queue(struct chan_link *l, uint16_t type, const void *msg,
     const int *fds, size_t nfds)
 {
 	if (!l->up) {
@@ -245,11 +245,26 @@ chan_link_send_fds(struct chan_link *l, uint16_t type, const void *msg,
 		return false;
 	}
 	chan_queue(l->chan, type, msg, fds, nfds);
-	if (l->depth > 0)
-		return true; /* link_event sends it with the rest */
+	return true;
+}
+
+void
+chan_link_flush(struct chan_link *l)
+{
+	if (!l->up || l->depth > 0)
+		return; /* link_event sends it with the rest */
 	(void)chan_flush(l->chan);
 	link_watch(l);
-	return true;
+}
+
+bool
+chan_link_send_fds(struct chan_link *l, uint16_t type, const void *msg,
+    const int *fds, size_t nfds)
+{
+	bool up = chan_link_queue(l, type, msg, fds, nfds);
+
+	chan_link_flush(l);
+	return up;
 }
 
 bool

@@ -183,13 +183,13 @@ static enum chan_result
 record_take(struct chan *c, const struct chan_record *r, struct slice fields,
     void *msg_out, int *fds, size_t *nfds)
 {
-	struct chan_fault fault = {NULL, NULL, NULL};
+	struct chan_decoder d = {c->version, c->need, c->arena,
+	    {NULL, NULL, NULL}};
 
 	if (c->in_nfds < r->nfds)
 		return chan_refuse(c, r, "descriptors are missing");
-	if (!chan_fields_get(r, c->version, c->need, fields, c->arena, msg_out,
-	    &fault))
-		return chan_refuse_fault(c, &fault);
+	if (!chan_fields_get(&d, r, fields, msg_out))
+		return chan_refuse_fault(c, &d.fault);
 	memcpy(fds, c->in_fds, r->nfds * sizeof(*fds));
 	*nfds = r->nfds;
 	c->in_nfds -= r->nfds;

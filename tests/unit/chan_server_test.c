@@ -252,8 +252,12 @@ START_TEST(test_dialogue)
 	chan_peer_set_data(at_server.peer, dir);
 	ck_assert_ptr_eq(chan_peer_data(at_server.peer), dir);
 	at_link.stop_at = 4;
-	link_ask(1);
-	link_ask(2);
+	for (uint32_t n = 1; n <= 2; n++)
+		ck_assert(chan_link_queue(at_link.link, EXAMPLE_ASK,
+		    &(struct example_ask){.n = n}, NULL, 0));
+	ck_assert_uint_gt(chan_link_pending(at_link.link), 0);
+	chan_link_flush(at_link.link);
+	ck_assert_uint_eq(chan_link_pending(at_link.link), 0);
 	ck_assert_int_eq(pipe(pipe_fds), 0);
 	fd = pipe_fds[1];
 	ck_assert(chan_link_send_fds(at_link.link, EXAMPLE_FILE,
