@@ -116,8 +116,8 @@ $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
 
 $(B)/fault-shim.so: tests/fault/shim.c
 	@mkdir -p $(B)
-	$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) -fPIC -shared \
-	    -o $@ $< -ldl
+	$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) -U_FORTIFY_SOURCE \
+	    -fPIC -shared -o $@ $<
 
 TOOLS = $(patsubst tests/tool/%.c,$(B)/test-%,$(wildcard tests/tool/*.c))
 $(B)/test-%: $(O)/tests/tool/%.o $(ARCHIVES) $(O)/common.a
