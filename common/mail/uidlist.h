@@ -41,7 +41,8 @@ void uidlist_free(struct uidlist **l);
 uint32_t uidlist_validity(const struct uidlist *l);
 uint32_t uidlist_next(const struct uidlist *l);
 size_t uidlist_count(const struct uidlist *l);
-/* In UID order.  Entries live until the next uidlist_ function that changes. */
+/* In UID order.  Entries, and the slices in them, live until the next of the
+ * functions below that change the list: these must not be given such slices. */
 const struct uidlist_entry *uidlist_at(const struct uidlist *l, size_t i);
 /* By base name (hashed); NULL if unknown. */
 const struct uidlist_entry *uidlist_find(const struct uidlist *l,

@@ -1,0 +1,444 @@
+/*
+ * The front of a network daemon.  Runs as the parent of its sessions; reads
+ * nothing but the configuration, accepted addresses and what its own sessions
+ * ask for.
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/random.h"
+#include "common/io/chan.h"
+#include "common/io/loop.h"
+#include "common/io/stream.h"
+#include "common/proto/front.h"
+#include "common/proto/front_int.h"
+#include "common/proto/session.h"
+#include "common/proto/sockets.h"
+#include "common/sys/proc.h"
+#include "common/sys/user.h"
+
+#define ACCEPT_BURST 32       /* connections taken in one round */
+#define EXHAUSTED_MS 50       /* without descriptors: a pause */
+#define STOP_WAIT_MS 3000     /* for sessions to finish their step */
+#define REFUSALS_LOGGED 10    /* lines in one span */
+#define REFUSALS_SPAN_MS 1000
+
+struct front {
+	struct conf *conf;            /* borrowed, as args */
+	const struct front_args *args;
+	struct loop *loop;
+	struct chan_server *sessions; /* contract "session" with each child */
+	struct loop_timer *timer;     /* end of a pause, or of the stop */
+	struct front_listener listeners[FRONT_LISTENERS_MAX];
+	size_t nlisteners;
+	struct buf listen;            /* front_listen_text of what is open */
+	struct front_clients clients;
+	struct front_limits limits;
+	bool stopping;
+	uid_t uid;
+	gid_t gid;
+	/* A flood of refused connections must not become one of log lines. */
+	int64_t span_ms;
+	unsigned refusals;
+};
+
+static void on_connection(void *arg, unsigned events);
+
+static void
+accept_from_all(struct front *f)
+{
+	for (size_t i = 0; i < f->nlisteners; i++) {
+		struct front_listener *l = &f->listeners[i];
+
+		if (l->io == NULL)
+			l->io = loop_io_new(f->loop, l->fd, LOOP_READ,
+			    on_connection, l);
+	}
+}
+
+static void
+accept_from_none(struct front *f)
+{
+	for (size_t i = 0; i < f->nlisteners; i++)
+		loop_io_free(&f->listeners[i].io);
+}
+
+/* The timer: a pause is over, or sessions had long enough to finish. */
+static void
+on_timer(void *arg)
+{
+	struct front *f = arg;
+
+	if (!f->stopping) {
+		accept_from_all(f);
+		return;
+	}
+	LOG_INFO("stopped", LU("sessions-left", f->clients.n));
+	loop_stop(f->loop);
+}
+
+static void
+exhausted(struct front *f, const char *what)
+{
+	LOG_ERROR("cannot-accept", LS("step", what), LE());
+	accept_from_none(f);
+	loop_timer_in(f->timer, EXHAUSTED_MS);
+}
+
+/* Sends a client away.  Its socket is new, so that one write takes it all: the
+ * stream is not given time to wait. */
+static void
+refuse(struct front *f, int fd, const struct ip *ip, enum front_refusal why)
+{
+	static const char *const words[] = {
+		[FRONT_TOO_MANY] = "sessions",
+		[FRONT_TOO_MANY_YOURS] = "sessions-per-client",
+		[FRONT_NO_ROOM] = "fault",
+	};
+	struct stream *s = stream_new(fd, 128, 512);
+	int64_t now = loop_now(f->loop);
+	char ip_shown[IP_TEXT_SIZE];
+
+	stream_deadline(s, 0);
+	f->args->refuse(f->conf, why, s);
+	(void)stream_flush(s);
+	stream_free(&s);
+	if (now - f->span_ms >= REFUSALS_SPAN_MS) {
+		if (f->refusals > REFUSALS_LOGGED)
+			LOG_INFO("refused-connections", LU("more",
+			    f->refusals - REFUSALS_LOGGED));
+		f->span_ms = now;
+		f->refusals = 0;
+	}
+	if (f->refusals++ < REFUSALS_LOGGED) {
+		ip_text(ip, ip_shown);
+		LOG_INFO("refused-connection", LS("ip", ip_shown),
+		    LS("why", words[why]));
+	}
+}
+
+/* The id of a session in the log. */
+static void
+make_sid(char sid[FRONT_SID_SIZE])
+{
+	static const char alphabet[] = "0123456789abcdefghijklmnopqrstuv";
+	uint64_t r = random_u64();
+
+	for (size_t i = 0; i < FRONT_SID_LEN; i++, r >>= 5)
+		sid[i] = alphabet[r & 31];
+	sid[FRONT_SID_LEN] = '\0';
+}
+
+/* Forks the session; false: the client must be sent away. */
+static bool
+start_session(struct front *f, struct front_client *client,
+    struct front_slot *slot)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+	    pair) == -1) {
+		exhausted(f, "socketpair");
+		return false;
+	}
+	client->parent_fd = pair[1];
+	make_sid(client->sid);
+	pid = proc_fork(client->sid);
+	if (pid == 0) {
+		f->args->run(client);
+		_exit(EXIT_TEMPORARY);
+	}
+	close(pair[1]);
+	if (pid == -1) {
+		close(pair[0]);
+		exhausted(f, "fork");
+		return false;
+	}
+	slot->pid = pid;
+	slot->peer = chan_server_add(f->sessions, pair[0]);
+	if (slot->peer != NULL)
+		chan_peer_set_data(slot->peer, slot);
+	return true;
+}
+
+/* A slot for a client, or why there is none. */
+static struct front_slot *
+find_slot(struct front *f, const struct front_client *client,
+    enum front_refusal *why)
+{
+	struct ip unit = ip_unit(&client->ip);
+	struct front_slot *slot = NULL;
+
+	/* Behind a proxy stand many clients: it must count them itself. */
+	*why = FRONT_TOO_MANY_YOURS;
+	if (!client->proxy && front_clients_count(&f->clients, &unit) >=
+	    f->limits.sessions_per_client)
+		return NULL;
+	*why = FRONT_TOO_MANY;
+	if (f->clients.n < f->limits.sessions)
+		slot = front_clients_add(&f->clients, &unit, !client->proxy);
+	return slot;
+}
+
+static void
+admit(struct front *f, const struct front_listener *l, int fd,
+    const struct sockaddr_storage *sa)
+{
+	const struct conf *c = f->conf;
+	struct front_client client = {.conf = c, .fd = fd};
+	struct sockaddr_storage local;
+	socklen_t len = sizeof(local);
+	enum front_refusal why;
+	struct front_slot *slot;
+
+	if (!ip_from_sockaddr((const struct sockaddr *)sa, &client.ip, NULL) ||
+	    getsockname(fd, (struct sockaddr *)&local, &len) == -1 ||
+	    !ip_from_sockaddr((const struct sockaddr *)&local, &client.local,
+	    NULL)) {
+		close(fd); /* gone already */
+		return;
+	}
+	client.proxy = l->proxy && net_any_has(c->proxy_from.v,
+	    c->proxy_from.n, &client.ip);
+	slot = find_slot(f, &client, &why);
+	if (slot == NULL) {
+		refuse(f, fd, &client.ip, why);
+		return;
+	}
+	if (start_session(f, &client, slot)) {
+		close(fd);
+		return;
+	}
+	front_clients_remove(&f->clients, slot);
+	refuse(f, fd, &client.ip, FRONT_NO_ROOM);
+}
+
+static void
+on_connection(void *arg, unsigned events)
+{
+	struct front_listener *l = arg;
+	struct front *f = l->front;
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd;
+
+	(void)events;
+	/* A handler of this round may have ended the accepting. */
+	for (int i = 0; i < ACCEPT_BURST && l->io != NULL; i++) {
+		len = sizeof(sa);
+		fd = accept4(l->fd, (struct sockaddr *)&sa, &len,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd != -1) {
+			admit(f, l, fd, &sa);
+			continue;
+		}
+		if (errno == EAGAIN)
+			return;
+		/* Errors of one connection that died in the backlog */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			exhausted(f, "accept");
+			return;
+		}
+	}
+}
+
+/* ---- what sessions ask for ---- */
+
+static void
+give_channel(struct chan_peer *peer, uint32_t service, const char *path)
+{
+	struct session_channel given = {.service = service};
+	struct session_none none = {.service = service};
+	int fd = chan_dial(path);
+
+	if (fd != -1) {
+		chan_peer_send_fds(peer, SESSION_CHANNEL, &given, &fd, 1);
+		return;
+	}
+	LOG_WARN("cannot-connect", LS("socket", path), LE());
+	none.why = slice_of(strerror(errno));
+	chan_peer_send(peer, SESSION_NONE, &none);
+}
+
+static bool
+on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
+    const int *fds, size_t nfds)
+{
+	struct front *f = arg;
+	const struct session_get *get = msg;
+	struct front_slot *slot = chan_peer_data(peer);
+
+	(void)fds;
+	(void)nfds;
+	for (size_t i = 0; type == SESSION_GET && i < FRONT_SERVICES_MAX; i++) {
+		if (f->args->services[i].path == NULL ||
+		    f->args->services[i].service != get->service)
+			continue;
+		if (slot == NULL || slot->channels[i] == FRONT_CHANNELS_MAX)
+			break;
+		slot->channels[i]++;
+		give_channel(peer, get->service, f->args->services[i].path);
+		return true;
+	}
+	LOG_WARN("session-asked-too-much", LI("pid", slot != NULL ? slot->pid
+	    : 0), LU("record", type));
+	return false;
+}
+
+static void
+on_closed(void *arg, struct chan_peer *peer)
+{
+	struct front_slot *slot = chan_peer_data(peer);
+
+	(void)arg;
+	/* The slot itself lives until the process is gone. */
+	if (slot != NULL)
+		slot->peer = NULL;
+}
+
+static void
+on_child(void *arg, pid_t pid, int wstatus)
+{
+	struct front *f = arg;
+	struct front_slot *slot = front_clients_find(&f->clients, pid);
+
+	if (slot == NULL)
+		return;
+	if (!WIFEXITED(wstatus) || WEXITSTATUS(wstatus) != 0)
+		LOG_ERROR("session-died", LI("pid", pid),
+		    LI("signal", WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0),
+		    LI("exit", WIFEXITED(wstatus) ? WEXITSTATUS(wstatus) : 0));
+	if (slot->peer != NULL) {
+		chan_peer_set_data(slot->peer, NULL);
+		chan_peer_close(slot->peer);
+	}
+	front_clients_remove(&f->clients, slot);
+	if (f->stopping && f->clients.n == 0)
+		loop_stop(f->loop);
+}
+
+/* ---- signals ---- */
+
+static void
+on_term(void *arg)
+{
+	struct front *f = arg;
+
+	if (f->stopping)
+		return;
+	f->stopping = true;
+	proc_stopping();
+	LOG_INFO("stopping", LU("sessions", f->clients.n));
+	accept_from_none(f);
+	/* A successor may bind at once. */
+	for (size_t i = 0; i < f->nlisteners; i++)
+		close(f->listeners[i].fd);
+	for (size_t i = 0; i < f->clients.used; i++)
+		if (f->clients.v[i].pid > 0)
+			kill(f->clients.v[i].pid, SIGTERM);
+	if (f->clients.n == 0)
+		loop_stop(f->loop);
+	else
+		loop_timer_in(f->timer, STOP_WAIT_MS);
+}
+
+/* Sessions under way keep what they were forked with. */
+static void
+on_hup(void *arg)
+{
+	struct front *f = arg;
+	struct buf text = BUF_INIT(FRONT_LISTEN_TEXT_MAX);
+
+	if (f->stopping)
+		return;
+	proc_reloading();
+	if (conf_reload(f->conf)) {
+		if (f->conf->log_debug)
+			log_debug_set(1);
+		f->args->limits(f->conf, &f->limits);
+		front_listen_text(f->conf, f->args->protocol, &text);
+		if (!slice_eq(buf_slice(&text), buf_slice(&f->listen)))
+			log_warnx("%s: the [listen] sections were changed: "
+			    "restart for them", f->conf->file);
+		buf_free(&text);
+		if (f->limits.sessions > f->clients.max)
+			log_warnx("%llu sessions from the next start on, %zu "
+			    "until then",
+			    (unsigned long long)f->limits.sessions,
+			    f->clients.max);
+		LOG_INFO("reloaded", LS("file", f->conf->file));
+	}
+	proc_ready();
+}
+
+/* ---- start ---- */
+
+struct front *
+front_open(struct conf *c, const struct front_args *args)
+{
+	struct front *f = mem_alloc(sizeof(*f));
+	struct sys_user me = user_need(args->user_key, args->user);
+
+	f->conf = c;
+	f->args = args;
+	f->uid = me.uid;
+	f->gid = me.gid;
+	if (c->log_debug)
+		log_debug_set(1);
+	(void)proc_max_files();
+	args->limits(c, &f->limits);
+	front_clients_init(&f->clients, (size_t)f->limits.sessions);
+	f->nlisteners = front_listen(c, args->protocol, args->backlog,
+	    f->listeners);
+	buf_init(&f->listen, FRONT_LISTEN_TEXT_MAX);
+	front_listen_text(c, args->protocol, &f->listen);
+	for (size_t i = 0; i < f->nlisteners; i++)
+		f->listeners[i].front = f;
+	if (chdir(c->run_dir) != 0)
+		die_errno(EXIT_PERMANENT, "run_dir %s: cannot be entered "
+		    "(`postern setup` makes it)", c->run_dir);
+	return f;
+}
+
+static void
+enter_cage(struct front *f)
+{
+	struct sandbox_path paths[] = {{conf_keep_fd(), NULL, SANDBOX_READ}};
+	struct sandbox_args args = {.uid = f->uid, .gid = f->gid,
+	    .root = RUN_EMPTY, .paths = paths, .npaths = 1};
+
+	sandbox_require(f->conf->require_sandbox);
+	sandbox_prepare(f->args->session, 0);
+	sandbox_enter(f->args->parent, &args);
+}
+
+int
+front_run(struct front *f)
+{
+	static const struct chan_server_ops ops = {.record = on_record,
+	    .closed = on_closed};
+
+	enter_cage(f);
+	f->loop = loop_new();
+	loop_signal(f->loop, SIGTERM, on_term, f);
+	loop_signal(f->loop, SIGHUP, on_hup, f);
+	loop_children(f->loop, on_child, f);
+	f->timer = loop_timer_new(f->loop, on_timer, f);
+	f->sessions = chan_server_new(f->loop, -1, &session_contract, &ops, f,
+	    NULL, 0, f->clients.max, false);
+	accept_from_all(f);
+	proc_ready();
+	loop_run(f->loop);
+	return 0;
+}

@@ -1,0 +1,101 @@
+/*
+ * The front of a daemon that clients of the network connect to: its parent
+ * process.  It listens, counts clients, forks a session for each and connects
+ * sessions to other daemons on request (contract "session").  It reads no octet
+ * of any client, never blocks, and keeps nothing on the heap that grows with
+ * its history: its memory is what each session starts with.
+ */
+#ifndef COMMON_PROTO_FRONT_H
+#define COMMON_PROTO_FRONT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/conf/conf.h"
+#include "common/conf/net.h"
+#include "common/sys/sandbox.h"
+
+struct stream;
+
+#define FRONT_SID_LEN 13
+#define FRONT_SID_SIZE (FRONT_SID_LEN + 1)
+#define FRONT_SERVICES_MAX 4
+#define FRONT_CHANNELS_MAX 100 /* of one service, a session */
+
+/* What the parent hands to a session. */
+struct front_client {
+	const struct conf *conf;
+	int fd;           /* its socket, non-blocking */
+	int parent_fd;    /* contract "session"; the session is the client */
+	struct ip ip;     /* its address */
+	struct ip local;  /* the address it connected to */
+	bool proxy;       /* a PROXY header comes first */
+	char sid[FRONT_SID_SIZE]; /* the session's id in the log */
+};
+
+/* Why a client is sent away by the parent. */
+enum front_refusal {
+	FRONT_TOO_MANY,       /* sessions in all */
+	FRONT_TOO_MANY_YOURS, /* of this address */
+	FRONT_NO_ROOM         /* a local fault */
+};
+
+struct front_limits {
+	uint64_t sessions, sessions_per_client;
+};
+
+struct front_args {
+	const char *protocol;       /* of the [listen] sections: "pop3" */
+	const char *user_key;       /* name of the key, for messages */
+	const char *user;
+	enum role parent, session;
+	int backlog;
+	/* What sessions may ask for, and where it listens. */
+	struct {
+		uint32_t service;   /* enum session_service */
+		const char *path;
+	} services[FRONT_SERVICES_MAX];
+	/* Asked again after each reload of the configuration. */
+	void (*limits)(const struct conf *c, struct front_limits *out);
+	/* The line, with its CRLF, for a client that is sent away. */
+	void (*refuse)(const struct conf *c, enum front_refusal why,
+	    struct stream *s);
+	/* In the forked child, before its cage; never returns. */
+	void (*run)(const struct front_client *client);
+};
+
+struct front;
+
+/* Opens listeners and directories; dies (100) with what is wrong.  Both live as
+ * long as the process. */
+struct front *front_open(struct conf *c, const struct front_args *args);
+/* Takes its rights away, says it is ready, serves until SIGTERM. */
+int front_run(struct front *f);
+
+/*
+ * In a session: reads the header a proxy sends first (the PROXY protocol,
+ * versions 1 and 2).  False: a wrong one, or none; logged.  *ip and *local are
+ * replaced where it names addresses.
+ */
+bool front_read_proxy(struct stream *s, int64_t deadline_ms, struct ip *ip,
+    struct ip *local);
+
+enum front_proxy_result {
+	FRONT_PROXY_OK,   /* *used octets were the header */
+	FRONT_PROXY_MORE, /* *used octets must be there for the next look */
+	FRONT_PROXY_BAD   /* *why */
+};
+struct front_proxy {
+	bool known; /* false: UNKNOWN, LOCAL or no TCP: the addresses of the
+	             * connection itself hold */
+	struct ip src, dst;
+	uint16_t src_port, dst_port;
+};
+/* The longest header taken: 16 octets, addresses, and extensions that are
+ * skipped. */
+#define FRONT_PROXY_MAX 4096
+enum front_proxy_result front_parse_proxy(struct slice in,
+    struct front_proxy *out, size_t *used, const char **why);
+
+#endif

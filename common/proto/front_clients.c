@@ -1,0 +1,94 @@
+/*
+ * Who is connected.  Runs in the parents of network daemons, fed with addresses
+ * from the kernel.  A chain per hash of the address keeps the count of one
+ * address cheap while thousands are connected.
+ */
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/proto/front_int.h"
+
+#define NONE UINT32_MAX
+
+void
+front_clients_init(struct front_clients *c, size_t max)
+{
+	*c = (struct front_clients){.max = max, .free = NONE};
+	c->v = mem_array(max, sizeof(*c->v));
+	for (size_t i = 0; i < FRONT_CHAINS; i++)
+		c->chains[i] = NONE;
+}
+
+void
+front_clients_free(struct front_clients *c)
+{
+	free(c->v);
+	c->v = NULL;
+	c->max = c->n = c->used = 0;
+}
+
+/* FNV-1a.  Who makes addresses collide gains nothing: a chain has at most as
+ * many links as there are sessions. */
+static size_t
+chain_of(const struct ip *unit)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < sizeof(unit->a); i++)
+		h = (h ^ unit->a[i]) * 16777619u;
+	return (h ^ h >> 16) & (FRONT_CHAINS - 1);
+}
+
+size_t
+front_clients_count(const struct front_clients *c, const struct ip *unit)
+{
+	size_t n = 0;
+
+	for (uint32_t i = c->chains[chain_of(unit)]; i != NONE;
+	    i = c->v[i].next)
+		n += c->v[i].counted && ip_equal(&c->v[i].unit, unit);
+	return n;
+}
+
+struct front_slot *
+front_clients_add(struct front_clients *c, const struct ip *unit, bool counted)
+{
+	uint32_t *chain = &c->chains[chain_of(unit)];
+	uint32_t at = c->free;
+
+	if (at != NONE)
+		c->free = c->v[at].next;
+	else if (c->used < c->max)
+		at = (uint32_t)c->used++;
+	else
+		return NULL;
+	c->v[at] = (struct front_slot){.unit = *unit, .counted = counted,
+	    .next = *chain};
+	*chain = at;
+	c->n++;
+	return &c->v[at];
+}
+
+void
+front_clients_remove(struct front_clients *c, struct front_slot *slot)
+{
+	uint32_t at = (uint32_t)(slot - c->v);
+	uint32_t *link = &c->chains[chain_of(&slot->unit)];
+
+	while (*link != at)
+		link = &c->v[*link].next;
+	*link = slot->next;
+	slot->pid = 0;
+	slot->next = c->free;
+	c->free = at;
+	c->n--;
+}
+
+struct front_slot *
+front_clients_find(struct front_clients *c, pid_t pid)
+{
+	for (size_t i = 0; i < c->used; i++)
+		if (c->v[i].pid == pid)
+			return &c->v[i];
+	return NULL;
+}

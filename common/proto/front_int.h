@@ -1,0 +1,65 @@
+/* What front.c shares with front_listen.c and front_clients.c; nobody else's.
+ */
+#ifndef COMMON_PROTO_FRONT_INT_H
+#define COMMON_PROTO_FRONT_INT_H
+
+#include <sys/types.h>
+
+#include "common/proto/front.h"
+
+struct buf;
+struct chan_peer;
+struct loop_io;
+
+/* front_listen.c: sockets we open and those a supervisor hands over. */
+#define FRONT_LISTENERS_MAX 64
+#define FRONT_LISTEN_TEXT_MAX 65536
+
+struct front_listener {
+	int fd;             /* owned */
+	bool proxy;
+	char name[80];      /* section and address, for messages */
+	struct loop_io *io; /* owned; NULL while nothing is accepted */
+	struct front *front;
+};
+
+/* Opens all sections of the protocol; dies (100) with what is wrong and the
+ * mend.  Returns how many. */
+size_t front_listen(const struct conf *c, const char *protocol, int backlog,
+    struct front_listener v[FRONT_LISTENERS_MAX]);
+/* What these sections say, to be compared after a reload. */
+void front_listen_text(const struct conf *c, const char *protocol,
+    struct buf *out);
+
+/* front_clients.c: one slot a session, in arrays of a fixed size. */
+struct front_slot {
+	pid_t pid;              /* 0: the slot is free */
+	bool counted;           /* against the limit of its address */
+	struct ip unit;         /* ip_unit of its address */
+	struct chan_peer *peer; /* its channel; NULL once closed */
+	uint8_t channels[FRONT_SERVICES_MAX]; /* how many it was given */
+	uint32_t next;          /* in its chain or in the free list */
+};
+
+#define FRONT_CHAINS 1024 /* a power of two */
+
+struct front_clients {
+	struct front_slot *v;   /* max of them */
+	size_t max, n;
+	size_t used;            /* slots ever in use: 0 .. used-1 */
+	uint32_t free;          /* list of free ones below used */
+	uint32_t chains[FRONT_CHAINS];
+};
+
+void front_clients_init(struct front_clients *c, size_t max);
+void front_clients_free(struct front_clients *c);
+/* How many counted ones have this unit. */
+size_t front_clients_count(const struct front_clients *c,
+    const struct ip *unit);
+/* A slot, or NULL when all are in use. */
+struct front_slot *front_clients_add(struct front_clients *c,
+    const struct ip *unit, bool counted);
+void front_clients_remove(struct front_clients *c, struct front_slot *slot);
+struct front_slot *front_clients_find(struct front_clients *c, pid_t pid);
+
+#endif

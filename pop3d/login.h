@@ -1,0 +1,11 @@
+/* The login session: a client until it is known. */
+#ifndef POP3D_LOGIN_H
+#define POP3D_LOGIN_H
+
+struct front_client;
+
+/* For struct front_args: enters its cage, serves the client until it is handed
+ * over or gone, and ends the process. */
+void login_run(const struct front_client *client);
+
+#endif
