@@ -51,8 +51,8 @@ greet(struct session *s, struct slice name)
 		return false;
 	}
 	message_drop(s);
-	buf_reset(&s->helo);
-	buf_addslice(&s->helo, name);
+	memcpy(s->helo_text, name.p, name.len);
+	s->helo = slice_mem(s->helo_text, name.len);
 	return true;
 }
 

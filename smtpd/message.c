@@ -127,7 +127,7 @@ send_envelope(struct session *s)
 	    .envid = buf_slice(&m->envid),
 	    .by_at_ms = m->by_at_ms,
 	    .client_ip = slice_of(s->ip_text),
-	    .client_helo = buf_slice(&s->helo),
+	    .client_helo = s->helo,
 	    .protocol = received_protocol(s->esmtp,
 	        (m->flags & ENV_SMTPUTF8) != 0),
 	    .login = SLICE_EMPTY,

@@ -1,8 +1,8 @@
 /*
- * smtpd's parent: accepts connections, counts them, forks a session for each
- * and connects sessions to queued and authd on request.  It reads no octet of
- * any client.  It never blocks, and it keeps nothing on the heap that grows
- * with its history: its memory is what each session starts with.
+ * smtpd's parent: accepts connections, counts them and forks a session for
+ * each.  It reads no octet of any client and never blocks.  What it has in
+ * memory is what each session starts with, and every page it writes to between
+ * two forks is one that a session has to itself: so it writes to few.
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,10 +17,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/random.h"
-#include "common/io/chan.h"
 #include "common/io/loop.h"
 #include "common/io/stream.h"
-#include "common/proto/session.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
@@ -28,11 +26,11 @@
 #include "smtpd/clients.h"
 #include "smtpd/listen.h"
 #include "smtpd/parent.h"
+#include "smtpd/requests.h"
 #include "smtpd/session.h"
 
 #define ACCEPT_BURST 32     /* connections taken in one round */
 #define EXHAUSTED_MS 50     /* without descriptors: a pause */
-#define CHANNELS_MAX 100        /* channels of one kind a session may have */
 #define STOP_WAIT_MS 3000   /* for sessions to finish their step */
 #define REFUSALS_LOGGED 10  /* lines in one span */
 #define REFUSALS_SPAN_MS 1000
@@ -40,12 +38,13 @@
 struct parent {
 	struct smtpd *d;
 	struct loop *loop;
-	struct chan_server *sessions; /* contract "session" with each child */
+	struct requests *requests;    /* of sessions */
+	struct stream *net;           /* a session's, when it is forked */
 	struct loop_timer *timer;     /* end of a pause, or of the stop */
 	struct listener listeners[LISTENERS_MAX];
 	size_t nlisteners;
 	struct buf listen;            /* listen_text of what was opened */
-	struct clients clients;
+	struct clients *clients;
 	bool stopping;
 	uid_t uid;
 	gid_t gid;
@@ -85,7 +84,7 @@ on_timer(void *arg)
 		accept_from_all(p);
 		return;
 	}
-	LOG_INFO("stopped", LU("sessions-left", p->clients.n));
+	LOG_INFO("stopped", LU("sessions-left", p->clients->n));
 	loop_stop(p->loop);
 }
 
@@ -161,9 +160,8 @@ start_session(struct parent *p, struct session_start *start,
 		return false;
 	}
 	client->pid = pid;
-	client->peer = chan_server_add(p->sessions, pair[0]);
-	if (client->peer != NULL)
-		chan_peer_set_data(client->peer, client);
+	client->fd = pair[0];
+	requests_watch(p->requests, client);
 	return true;
 }
 
@@ -172,7 +170,7 @@ admit(struct parent *p, struct listener *l, int fd,
     const struct sockaddr_storage *sa)
 {
 	const struct conf *c = &p->d->conf;
-	struct session_start start = {.conf = c, .fd = fd};
+	struct session_start start = {.conf = c, .fd = fd, .net = p->net};
 	struct sockaddr_storage local;
 	socklen_t len = sizeof(local);
 	struct client *client = NULL;
@@ -189,13 +187,13 @@ admit(struct parent *p, struct listener *l, int fd,
 	    c->proxy_from.n, &start.ip);
 	unit = ip_unit(&start.ip);
 	/* Behind a proxy stand many clients: it must count them itself. */
-	if (!start.proxy && clients_count(&p->clients, &unit) >=
+	if (!start.proxy && clients_count(p->clients, &unit) >=
 	    c->smtp_sessions_per_client_max) {
 		refuse(p, fd, &start.ip, "4.7.0 Too many connections of yours");
 		return;
 	}
-	if (p->clients.n < c->smtp_sessions_max)
-		client = clients_add(&p->clients, &unit, !start.proxy);
+	if (p->clients->n < c->smtp_sessions_max)
+		client = clients_add(p->clients, &unit, !start.proxy);
 	if (client == NULL) {
 		refuse(p, fd, &start.ip, "4.3.2 Too many connections");
 		return;
@@ -204,7 +202,7 @@ admit(struct parent *p, struct listener *l, int fd,
 		close(fd);
 		return;
 	}
-	clients_remove(&p->clients, client);
+	clients_remove(p->clients, client);
 	refuse(p, fd, &start.ip, "4.3.0 No room for a session now");
 }
 
@@ -238,72 +236,11 @@ on_connection(void *arg, unsigned events)
 	}
 }
 
-/* ---- what sessions ask for ---- */
-
-static void
-give_channel(struct parent *p, struct chan_peer *peer, uint32_t service,
-    const char *path)
-{
-	struct session_channel given = {.service = service};
-	struct session_none none = {.service = service};
-	int fd = chan_dial(path);
-
-	(void)p;
-	if (fd != -1) {
-		chan_peer_send_fds(peer, SESSION_CHANNEL, &given, &fd, 1);
-		return;
-	}
-	LOG_WARN("cannot-connect", LS("socket", path), LE());
-	none.why = slice_of(strerror(errno));
-	chan_peer_send(peer, SESSION_NONE, &none);
-}
-
-static bool
-on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
-    const int *fds, size_t nfds)
-{
-	static const struct {
-		uint32_t service;
-		const char *path;
-	} services[] = {
-		{SERVICE_QUEUE, SOCKET_QUEUE},
-		{SERVICE_ADDRESS, SOCKET_ADDRESS},
-	};
-	const struct session_get *get = msg;
-	struct client *client = chan_peer_data(peer);
-
-	(void)fds, (void)nfds;
-	for (size_t i = 0; type == SESSION_GET &&
-	    i < sizeof(services) / sizeof(services[0]); i++) {
-		if (services[i].service != get->service)
-			continue;
-		if (client->channels[i] == CHANNELS_MAX)
-			break;
-		client->channels[i]++;
-		give_channel(arg, peer, get->service, services[i].path);
-		return true;
-	}
-	LOG_WARN("session-asked-too-much", LI("pid", client->pid),
-	    LU("record", type));
-	return false;
-}
-
-static void
-on_closed(void *arg, struct chan_peer *peer)
-{
-	struct client *client = chan_peer_data(peer);
-
-	(void)arg;
-	/* The slot itself lives until the process is gone. */
-	if (client != NULL)
-		client->peer = NULL;
-}
-
 static void
 on_child(void *arg, pid_t pid, int wstatus)
 {
 	struct parent *p = arg;
-	struct client *client = clients_find(&p->clients, pid);
+	struct client *client = clients_find(p->clients, pid);
 
 	if (client == NULL)
 		return;
@@ -311,12 +248,9 @@ on_child(void *arg, pid_t pid, int wstatus)
 		LOG_ERROR("session-died", LI("pid", pid),
 		    LI("signal", WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0),
 		    LI("exit", WIFEXITED(wstatus) ? WEXITSTATUS(wstatus) : 0));
-	if (client->peer != NULL) {
-		chan_peer_set_data(client->peer, NULL);
-		chan_peer_close(client->peer);
-	}
-	clients_remove(&p->clients, client);
-	if (p->stopping && p->clients.n == 0)
+	requests_forget(p->requests, client);
+	clients_remove(p->clients, client);
+	if (p->stopping && p->clients->n == 0)
 		loop_stop(p->loop);
 }
 
@@ -331,15 +265,15 @@ on_term(void *arg)
 		return;
 	p->stopping = true;
 	proc_stopping();
-	LOG_INFO("stopping", LU("sessions", p->clients.n));
+	LOG_INFO("stopping", LU("sessions", p->clients->n));
 	accept_from_none(p);
 	/* A successor may bind at once. */
 	for (size_t i = 0; i < p->nlisteners; i++)
 		close(p->listeners[i].fd);
-	for (size_t i = 0; i < p->clients.used; i++)
-		if (p->clients.v[i].pid > 0)
-			kill(p->clients.v[i].pid, SIGTERM);
-	if (p->clients.n == 0)
+	for (size_t i = 0; i < p->clients->used; i++)
+		if (p->clients->v[i].pid > 0)
+			kill(p->clients->v[i].pid, SIGTERM);
+	if (p->clients->n == 0)
 		loop_stop(p->loop);
 	else
 		loop_timer_in(p->timer, STOP_WAIT_MS);
@@ -364,11 +298,11 @@ on_hup(void *arg)
 			log_warnx("%s: the [listen] sections were changed: "
 			    "restart smtpd for them", c->file);
 		buf_free(&text);
-		if (c->smtp_sessions_max > p->clients.max)
+		if (c->smtp_sessions_max > p->clients->max)
 			log_warnx("smtp_sessions_max: %llu from the next start "
 			    "on, %zu until then",
 			    (unsigned long long)c->smtp_sessions_max,
-			    p->clients.max);
+			    p->clients->max);
 		LOG_INFO("reloaded", LS("file", c->file));
 	}
 	proc_ready();
@@ -390,7 +324,7 @@ parent_open(struct smtpd *d)
 	if (c->log_debug)
 		log_debug_set(1);
 	(void)proc_max_files();
-	clients_init(&p->clients, (size_t)c->smtp_sessions_max);
+	p->clients = clients_new((size_t)c->smtp_sessions_max);
 	p->nlisteners = listen_open(c, p->listeners);
 	buf_init(&p->listen, LISTEN_TEXT_MAX);
 	listen_text(c, &p->listen);
@@ -416,8 +350,6 @@ enter_cage(struct parent *p)
 int
 parent_run(struct smtpd *d)
 {
-	static const struct chan_server_ops ops = {.record = on_record,
-	    .closed = on_closed};
 	struct parent *p = d->parent;
 
 	enter_cage(p);
@@ -426,8 +358,8 @@ parent_run(struct smtpd *d)
 	loop_signal(p->loop, SIGHUP, on_hup, p);
 	loop_children(p->loop, on_child, p);
 	p->timer = loop_timer_new(p->loop, on_timer, p);
-	p->sessions = chan_server_new(p->loop, -1, &session_contract, &ops, p,
-	    NULL, 0, p->clients.max, false);
+	p->net = session_stream();
+	p->requests = requests_new(p->loop, p->clients);
 	accept_from_all(p);
 	proc_ready();
 	loop_run(p->loop);

@@ -21,9 +21,8 @@
 #include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
-/* Both are touched only as far as they are filled. */
-#define IN_SIZE 32768
-#define OUT_SIZE 4096
+#define IN_SIZE 32768 /* touched only as far as it is filled */
+#define OUT_SIZE 1000 /* a page with all else a session needs at first */
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
 #define LINGER_MS 500         /* for a client to read why it is sent away */
 #define LINGER_MAX 262144     /* octets thrown away meanwhile */
@@ -128,6 +127,17 @@ receive_proxy(struct session *s)
 	return true;
 }
 
+/* In pieces: an idle session takes no memory. */
+static void
+greet(struct session *s)
+{
+	stream_puts(s->net, "220 ");
+	stream_puts(s->net, s->conf->hostname);
+	stream_puts(s->net, " ");
+	stream_puts(s->net, s->conf->smtp_banner);
+	stream_puts(s->net, "\r\n");
+}
+
 static enum state
 one_command(struct session *s, const sigset_t *waiting)
 {
@@ -197,11 +207,17 @@ serve(struct session *s, const sigset_t *waiting)
 static void
 log_end(const struct session *s)
 {
-	LOG_INFO("session", LS("ip", s->ip_text), LB("helo",
-	    buf_slice(&s->helo)), LU("messages", s->messages),
+	LOG_INFO("session", LS("ip", s->ip_text), LB("helo", s->helo),
+	    LU("messages", s->messages),
 	    LU("recipients", s->recipients), LU("refused", s->refused),
 	    LU("octets", s->octets), LI("ms", clock_mono_ms() - s->start_ms),
 	    LS("end", s->end));
+}
+
+struct stream *
+session_stream(void)
+{
+	return stream_prepare(IN_SIZE, OUT_SIZE);
 }
 
 void
@@ -213,7 +229,8 @@ session_run(const struct session_start *start)
 	    .conf = conf,
 	    .parent_fd = start->parent_fd,
 	    .local = start->local,
-	    .helo = BUF_INIT(255),
+	    .net = start->net,
+	    .helo = SLICE_EMPTY,
 	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
 	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
 	    .queue = {.pipe = -1},
@@ -229,13 +246,12 @@ session_run(const struct session_start *start)
 	memcpy(s.sid, start->sid, sizeof(s.sid));
 	s.start_ms = clock_mono_ms();
 	s.end_ms = s.start_ms + (int64_t)conf->smtp_session_timeout_ms;
-	s.net = stream_new(start->fd, IN_SIZE, OUT_SIZE);
+	stream_attach(s.net, start->fd);
 	set_peer(&s, &start->ip);
 	if (!start->proxy || receive_proxy(&s)) {
 		s.state = conf->smtp_helo_required ? STATE_START
 		    : STATE_GREETED;
-		stream_printf(s.net, "220 %s %s\r\n", conf->hostname,
-		    conf->smtp_banner);
+		greet(&s);
 		serve(&s, &waiting);
 	}
 	log_end(&s);

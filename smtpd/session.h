@@ -13,10 +13,10 @@
 #include "common/base/status.h"
 #include "common/conf/net.h"
 #include "common/io/stream.h"
+#include "common/mail/address.h"
 #include "common/mail/id.h"
 #include "smtpd/scan.h"
 
-struct address;
 struct address_checked;
 struct address_members;
 struct chan;
@@ -36,6 +36,7 @@ struct session_start {
 	int parent_fd;    /* contract "session" */
 	struct ip ip;     /* the client's address */
 	struct ip local;  /* the address it connected to */
+	struct stream *net; /* made before the fork, without its descriptor */
 	bool proxy;       /* a PROXY header comes first */
 	char sid[SID_SIZE];
 };
@@ -115,7 +116,8 @@ struct session {
 	enum state state;
 	bool esmtp;           /* EHLO, not HELO */
 	bool utf8_replies;    /* this command allowed UTF-8 in its reply */
-	struct buf helo;
+	struct slice helo;    /* "" before HELO */
+	char helo_text[ADDRESS_DOMAIN_MAX];
 	struct slice verb, arg; /* the command in hand, for the log */
 	struct mail mail;
 	struct queue queue;
@@ -129,7 +131,8 @@ struct session {
 	const char *end;      /* why it ended, for the log */
 };
 
-/* session.c: never returns. */
+/* session.c */
+struct stream *session_stream(void); /* for start.net: once a parent */
 _Noreturn void session_run(const struct session_start *start);
 /* A channel from the parent (enum session_service), or -1. */
 int session_channel(struct session *s, unsigned service);

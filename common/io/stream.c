@@ -17,11 +17,13 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/io/stream.h"
 
 /* Moving so few octets to the front costs less than a short read. */
 #define CHEAP_MOVE 256
+#define OWN_PAGE 4096
 
 struct stream {
 	int fd;              /* owned; -1 after stream_take_fd */
@@ -43,6 +45,7 @@ struct stream {
 	size_t out_max;
 	size_t out_len; /* what waits to be written */
 	size_t out_dirty;
+	char *own; /* stream_prepare: both lie behind the struct, from here */
 	enum stream_result out_failed; /* why writing ended, once it did */
 	int out_errno;
 
@@ -50,18 +53,51 @@ struct stream {
 	void *trace_arg;
 };
 
+static void
+stream_init(struct stream *s, size_t in_max, size_t out_max)
+{
+	assert(in_max >= 3 && out_max >= 1);
+	*s = (struct stream){
+	    .fd = -1,
+	    .in_max = in_max,
+	    .out_max = out_max,
+	    .idle_ms = CLOCK_NEVER,
+	    .deadline_ms = CLOCK_NEVER,
+	};
+}
+
 struct stream *
 stream_new(int fd, size_t in_max, size_t out_max)
 {
 	struct stream *s = mem_alloc(sizeof(*s));
+
+	stream_init(s, in_max, out_max);
+	stream_attach(s, fd);
+	return s;
+}
+
+struct stream *
+stream_prepare(size_t in_max, size_t out_max)
+{
+	struct stream *s;
+	void *p;
+
+	if (posix_memalign(&p, OWN_PAGE, sizeof(*s) + out_max + in_max) != 0)
+		die(EXIT_TEMPORARY, "out of memory");
+	s = p;
+	stream_init(s, in_max, out_max);
+	s->own = (char *)(s + 1);
+	s->out = s->own;
+	s->in = s->own + out_max;
+	return s;
+}
+
+void
+stream_attach(struct stream *s, int fd)
+{
 	int flags;
 
-	assert(in_max >= 3 && out_max >= 1);
 	s->fd = fd;
-	s->in_max = in_max;
-	s->out_max = out_max;
-	s->idle_ms = CLOCK_NEVER;
-	s->deadline_ms = CLOCK_NEVER;
 	flags = fcntl(fd, F_GETFL);
 	if (flags == -1 || ((flags & O_NONBLOCK) == 0 &&
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)) {
@@ -69,7 +105,13 @@ stream_new(int fd, size_t in_max, size_t out_max)
 		s->out_failed = STREAM_ERROR;
 		s->out_errno = errno;
 	}
-	return s;
+}
+
+static void
+in_free(struct stream *s)
+{
+	if (s->own == NULL || s->in != s->own + s->out_max)
+		free(s->in);
 }
 
 void
@@ -80,8 +122,9 @@ stream_free(struct stream **sp)
 	if (s == NULL)
 		return;
 	stream_drop(s);
-	free(s->in);
-	free(s->out);
+	in_free(s);
+	if (s->own == NULL)
+		free(s->out);
 	if (s->fd != -1)
 		close(s->fd);
 	free(s);
@@ -444,7 +487,7 @@ stream_preload(struct stream *s, struct slice octets)
 	memcpy(in + octets.len, rest.p, rest.len);
 	if (s->in != NULL)
 		explicit_bzero(s->in, s->in_dirty);
-	free(s->in);
+	in_free(s);
 	s->in = in;
 	s->in_start = 0;
 	s->in_end = s->in_dirty = len;

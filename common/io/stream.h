@@ -45,6 +45,11 @@ struct stream_io {
 /* fd becomes non-blocking and belongs to the stream.  in_max and out_max are
  * the sizes of the buffers; the largest line is in_max - 2. */
 struct stream *stream_new(int fd, size_t in_max, size_t out_max);
+/* For a process that forks one child a connection: a stream whose buffers are
+ * there already, on pages of their own, and whose descriptor the child names.
+ * So the child takes no memory, and touches no page but those it fills. */
+struct stream *stream_prepare(size_t in_max, size_t out_max);
+void stream_attach(struct stream *s, int fd);
 /* Does not flush; closes the descriptor. */
 void stream_free(struct stream **s);
 int stream_fd(const struct stream *s);
