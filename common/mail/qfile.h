@@ -1,33 +1,16 @@
 /*
  * The queue file: postern-queue(5).  One reader and one writer for every
- * program that touches it.  Text envelope, content, trailer, journal:
+ * program that touches it.  Four parts:
  *
- *	postern-queue 1
- *	id 0a1b...                        20 characters
- *	content 000000000512 0000000000000004096
- *	                                  offset and length of the content, fixed
- *	                                  width, filled in at the commit
- *	created 2026-11-22T19:20:51.123Z
- *	from WORD
- *	flags 8bitmime ret=full ...
- *	client ip=... helo=... protocol=... login=... sid=...
- *	envid ... / by ...                where given
- *	rcpt T WORD notify=... orcpt=...
- *	                                  one line a recipient; the state octet
- *	                                  behind "rcpt " is overwritten in place
- *	<empty line>
- *	CONTENT as received, CRLF
- *	trailer: edits (insert OFFSET LENGTH, skip OFFSET LENGTH), sums of the
- *	content, the envelope and the trailer, end
- *	journal: records "@LENGTH CRC32\n" + LENGTH octets of text lines + "\n":
- *	attempts, expansions, notes
+ *	envelope  text, one field a line ("rcpt T ann@example.org"); the state
+ *	          octet of each recipient is overwritten in place
+ *	content   as received, CRLF; never changes
+ *	trailer   edits of the content; the sums of all three
+ *	journal   framed records: attempts, expansions, notes
  *
  * Values are quoted (%XX), so that no address can forge a line or a field.
  * Unknown fields are skipped and kept; one that begins with an upper-case
  * letter is critical: who does not know it leaves the file alone.
- *
- * The writer of this comment's details is postern-queue(5); this header is the
- * interface.
  */
 #ifndef COMMON_MAIL_QFILE_H
 #define COMMON_MAIL_QFILE_H
@@ -138,7 +121,8 @@ enum qfile_result qfile_adopt(int fd, bool verify, struct qfile **out,
 void qfile_free(struct qfile **q);
 
 int qfile_fd(const struct qfile *q);
-const struct envelope *qfile_env(const struct qfile *q); /* recipients: see below */
+/* Without its recipients, see below. */
+const struct envelope *qfile_env(const struct qfile *q);
 int64_t qfile_created_ms(const struct qfile *q);
 uint64_t qfile_content_offset(const struct qfile *q);
 uint64_t qfile_content_length(const struct qfile *q);
@@ -187,10 +171,11 @@ struct qattempt {
 };
 int qfile_add_attempts(struct qfile *q, const struct qattempt *v, size_t n);
 /*
- * Replaces recipient i by these; none is allowed.  qfile_sync must succeed
- * before the first of them is delivered: Maildir names carry the numbers, and
- * a lost record's numbers are given out again.  i becomes EXPANDED: the record makes it so, whatever its octet
- * says.  One that is already: EEXIST, nothing is written.
+ * Replaces recipient i by these; none is allowed.  It becomes EXPANDED: the
+ * record makes it so, whatever its octet says.  One that is already: EEXIST,
+ * nothing is written.  qfile_sync must succeed before the first of them is
+ * delivered: Maildir names carry the numbers, and those of a record that a
+ * crash took are given out again.
  */
 struct qexpansion {
 	struct slice address;

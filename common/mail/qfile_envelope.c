@@ -121,8 +121,9 @@ line_rcpt(struct qfile *q, struct line *l)
 	struct slice state, word, key, value;
 	struct qrow *row;
 
-	if (q->nrows >= ENV_RECIPIENTS_MAX || !slice_cut(&l->rest, ' ', &state) ||
-	    state.len != 1 || !qfile_state_valid(state.p[0]) ||
+	if (q->nrows >= ENV_RECIPIENTS_MAX ||
+	    !slice_cut(&l->rest, ' ', &state) || state.len != 1 ||
+	    !qfile_state_valid(state.p[0]) ||
 	    !slice_cut(&l->rest, ' ', &word) || !decode(q, word, &r.address))
 		return ANSWER_BAD;
 	while (slice_cut(&l->rest, ' ', &word)) {
@@ -133,7 +134,8 @@ line_rcpt(struct qfile *q, struct line *l)
 		if (slice_eq(key, SLICE("notify")) &&
 		    !qtext_notify(value, &r.notify))
 			return ANSWER_BAD;
-		if (slice_eq(key, SLICE("orcpt")) && !decode(q, value, &r.orcpt))
+		if (slice_eq(key, SLICE("orcpt")) &&
+		    !decode(q, value, &r.orcpt))
 			return ANSWER_BAD;
 	}
 	if (!qfile_rcpt_fits(&r))

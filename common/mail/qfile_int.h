@@ -27,8 +27,8 @@
 #define QFILE_TRAILER_DIGITS 10
 #define QFILE_TRAILER_START_LEN                                                \
 	(sizeof(QFILE_TRAILER_START) - 1 + QFILE_TRAILER_DIGITS + 1)
-#define QFILE_TRAILER_END "sum crc32 content xxxxxxxx envelope xxxxxxxx "       \
-			  "trailer xxxxxxxx\nend\n"
+#define QFILE_TRAILER_END                                                      \
+	"sum crc32 content xxxxxxxx envelope xxxxxxxx trailer xxxxxxxx\nend\n"
 #define QFILE_TRAILER_END_LEN (sizeof(QFILE_TRAILER_END) - 1)
 #define QFILE_TRAILER_MAX (1024 * 1024)
 #define QFILE_ENVELOPE_MAX (512 * 1024 * 1024)

@@ -128,7 +128,7 @@ whole_record(struct reading *rd, uint64_t at, struct slice *text)
 		return r;
 	*text = slice_mem(p + QFILE_FRAME_LEN, f.length);
 	rd->summed += f.length;
-	if (text->p[text->len - 1] != '\n' ||
+	if (p[all - 2] != '\n' ||
 	    qfile_sum_states(*text, SLICE("\nto ")) != f.sum)
 		return 0;
 	if (p[all - 1] == '\n')

@@ -186,9 +186,10 @@ parse(char *spec)
 	while ((part = strsep(&spec, ",")) != NULL) {
 		char *value = strchr(part, '=');
 
-		if (value == NULL)
+		if (value != NULL)
+			*value++ = '\0';
+		else
 			refuse(part);
-		*value++ = '\0';
 		if (strcmp(part, "call") == 0)
 			set_calls(value);
 		else if (strcmp(part, "n") == 0)
