@@ -80,6 +80,20 @@ settle_place(const struct rcpt *r, const struct chain *chain, struct place *p)
 		p->no_forward = chain_has(chain, p->address, true);
 }
 
+bool
+expand_one(struct qmgr *qm, struct rcpt *r, struct place *p)
+{
+	struct chain chain;
+
+	if (r->parent == 0)
+		return true; /* no ancestors */
+	if (!file_need(qm, r->m))
+		return false;
+	chain_of(r->m->q, r, &chain);
+	settle_place(r, &chain, p);
+	return true;
+}
+
 static void
 refuse(struct qmgr *qm, struct rcpt *r, uint32_t code, uint32_t subject,
     uint32_t detail, const char *text)

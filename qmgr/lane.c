@@ -359,7 +359,7 @@ lane_down(struct qmgr *qm, struct lane *lane)
 	struct rcpt *r;
 
 	lane->up = false;
-	loop_timer_in(lane->patience, PATIENCE_MS);
+	loop_timer_in(lane->patience, qm->patience_ms);
 	for (uint32_t i = 0; i < lane->njobs; i++) {
 		r = lane->jobs[i].r;
 		if (r == NULL)
@@ -434,6 +434,8 @@ lane_init(struct qmgr *qm)
 	    "spawner"};
 	struct lane *lane;
 
+	if (qm->patience_ms == 0)
+		qm->patience_ms = PATIENCE_MS;
 	qm->dests = mem_array(DESTS, sizeof(*qm->dests));
 	for (unsigned no = 0; no < LANE_COUNT; no++) {
 		lane = &qm->lanes[no];
@@ -444,7 +446,7 @@ lane_init(struct qmgr *qm)
 		lane->pause = loop_timer_new(qm->loop, pause_over, lane);
 		lane->patience = loop_timer_new(qm->loop, patience_over,
 		    lane);
-		loop_timer_in(lane->patience, PATIENCE_MS);
+		loop_timer_in(lane->patience, qm->patience_ms);
 	}
 	lane_limits(qm);
 }

@@ -192,6 +192,7 @@ struct qmgr {
 	struct bucket *buckets; /* active messages by id */
 	size_t nbuckets, nactive[TURN_COUNT];
 	struct lane lanes[LANE_COUNT];
+	int64_t patience_ms;    /* for a daemon that is not there */
 	struct dests *dests;
 
 	struct messages open;   /* files open, least recently used first */
@@ -241,6 +242,9 @@ void route_rcpt(struct qmgr *qm, struct rcpt *r);
 
 /* The places of r (at least one) replace it as soon as they are journalled. */
 void expand_add(struct qmgr *qm, struct rcpt *r);
+/* r goes on to the one mailbox p: has p's forward file been read already?
+ * False: the file cannot be read (m->verdict). */
+bool expand_one(struct qmgr *qm, struct rcpt *r, struct place *p);
 /* Writes some; true if more are left. */
 bool expand_flush(struct qmgr *qm);
 

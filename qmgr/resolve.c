@@ -168,6 +168,7 @@ go_there(struct qmgr *qm, struct rcpt *r)
 static void
 found(struct qmgr *qm, struct rcpt *r)
 {
+	struct message *m = r->m;
 	struct place *first;
 
 	if (r->too_many) {
@@ -189,13 +190,16 @@ found(struct qmgr *qm, struct rcpt *r)
 		return;
 	}
 	/* One mailbox and nothing else to remember: nothing is written down,
-	 * a retry asks again.  Behind a forward file one must know whether
-	 * this mailbox's own was read before. */
-	if (r->nplaces == 1 && first->kind == DELIVERY_MAILBOX &&
-	    first->sender.len == 0 && r->parent == 0)
-		go_there(qm, r);
-	else
+	 * a retry asks again. */
+	if (r->nplaces > 1 || first->kind != DELIVERY_MAILBOX ||
+	    first->sender.len > 0)
 		expand_add(qm, r);
+	else if (expand_one(qm, r, first))
+		go_there(qm, r);
+	else {
+		message_drop_rcpt(qm, r);
+		message_stop(qm, m);
+	}
 }
 
 static bool
