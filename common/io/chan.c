@@ -248,8 +248,8 @@ chan_queue(struct chan *c, uint16_t type, const void *msg, const int *fds,
 		output_stuck(c);
 }
 
-/* One sendmsg: up to the next record with descriptors.  Returns what sendmsg
- * returned. */
+/* One sendmsg: all up to the second record with descriptors; those of the first
+ * ride on its octets.  Returns what sendmsg returned. */
 static ssize_t
 send_some(struct chan *c)
 {
@@ -264,7 +264,7 @@ send_some(struct chan *c)
 	struct cmsghdr *cm;
 	ssize_t n;
 
-	if (next < c->nriders && c->riders[next].at == c->out_sent)
+	if (next < c->nriders)
 		rider = &c->riders[next++];
 	if (next < c->nriders)
 		end = c->riders[next].at;

@@ -163,7 +163,8 @@ chan_fill(struct chan *c)
 
 /*
  * No whole frame is there.  The descriptors that are must belong to the one
- * that has begun, so that nobody can fill our table with others.
+ * that has begun or, riding ahead, to the one behind it, so that nobody can
+ * fill our table with others.
  */
 static enum chan_result
 incomplete(struct chan *c)
@@ -171,8 +172,6 @@ incomplete(struct chan *c)
 	size_t live = c->in_end - c->in_start;
 	size_t most = live > 0 ? CHAN_MAX_FDS : 0;
 
-	if (live >= CHAN_LENGTH_SIZE + CHAN_HEAD_SIZE)
-		most = chan_get16(c->in.p + c->in_start + CHAN_LENGTH_SIZE + 2);
 	if (c->in_nfds > most)
 		return chan_refuse(c, NULL, "descriptors without a record");
 	return CHAN_AGAIN;

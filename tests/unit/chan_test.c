@@ -567,7 +567,7 @@ START_TEST(test_descriptors_unasked)
 	} cases[] = {
 		{SLICE_INIT("\15\0\0\0" ASK N5), 1, 1},
 		{SLICE_INIT("\15\0\0\0\4\0\1\0" N5), 2, 1},
-		{SLICE_INIT("\15\0\0\0\4\0\1\0"), 2, 1},
+		{SLICE_INIT("\15\0\0\0\4\0\1\0"), 5, 1},
 		{SLICE_INIT("\15\0\0"), 5, 1},
 		{SLICE_INIT("\0"), 4, 2},
 		{SLICE_INIT("\15\0\0"), 16, 1},
