@@ -43,7 +43,7 @@ receive(struct session *s, uint64_t size, bool take)
 		if (in.len > size)
 			in.len = (size_t)size;
 		if (take)
-			scan_feed(&s->mail.scan, in, message_content, s);
+			content_feed(&s->mail.content, in, message_content, s);
 		stream_consume(s->net, in.len);
 		size -= in.len;
 	}
@@ -74,12 +74,12 @@ wrong_moment(const struct session *s)
 static enum state
 chunk_done(struct session *s, uint64_t size, bool last)
 {
-	if (last && scan_finish(&s->mail.scan))
+	if (last && content_finish(&s->mail.content))
 		message_content(s, SLICE("\r\n"));
 	/* A message that is lost is said to be lost at once; chunks that are
 	 * on their way find no transaction and are swallowed. */
-	if (last || s->mail.faults != 0 || s->mail.scan.bare ||
-	    s->mail.scan.nul) {
+	if (last || s->mail.faults != 0 || s->mail.content.bare ||
+	    s->mail.content.nul) {
 		message_finish(s);
 		return STATE_GREETED;
 	}

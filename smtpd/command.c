@@ -40,7 +40,7 @@ static const struct command commands[] = {
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 void
-command_split(struct slice line, struct slice *verb, struct slice *arg)
+smtp_command_split(struct slice line, struct slice *verb, struct slice *arg)
 {
 	size_t space, from;
 
@@ -55,7 +55,7 @@ command_split(struct slice line, struct slice *verb, struct slice *arg)
 }
 
 const struct command *
-command_find(struct slice verb)
+smtp_command_find(struct slice verb)
 {
 	for (size_t i = 0; i < NCOMMANDS; i++)
 		if (slice_ieq(slice_of(commands[i].name), verb))
@@ -64,7 +64,7 @@ command_find(struct slice verb)
 }
 
 const struct command *
-command_at(size_t i)
+smtp_command_at(size_t i)
 {
 	return i < NCOMMANDS ? &commands[i] : NULL;
 }
@@ -91,13 +91,13 @@ out_of_sequence(struct session *s, const struct command *c)
 }
 
 enum state
-command_run(struct session *s, struct slice line)
+smtp_command_run(struct session *s, struct slice line)
 {
 	const struct command *c;
 
 	s->utf8_replies = false;
-	command_split(line, &s->verb, &s->arg);
-	c = command_find(s->verb);
+	smtp_command_split(line, &s->verb, &s->arg);
+	c = smtp_command_find(s->verb);
 	if (c == NULL) {
 		reply(s, 500, "5.5.1", "Command not known");
 		return s->state;

@@ -22,12 +22,12 @@ struct command {
 
 /* A command line without its CRLF: the verb, and what follows the spaces
  * behind it.  White space at the end is gone (RFC 5321 4.1.1). */
-void command_split(struct slice line, struct slice *verb, struct slice *arg);
-const struct command *command_find(struct slice verb);
-const struct command *command_at(size_t i); /* NULL behind the last */
+void smtp_command_split(struct slice line, struct slice *verb, struct slice *arg);
+const struct command *smtp_command_find(struct slice verb);
+const struct command *smtp_command_at(size_t i); /* NULL behind the last */
 
 /* Runs one line. */
-enum state command_run(struct session *s, struct slice line);
+enum state smtp_command_run(struct session *s, struct slice line);
 
 /* BDAT's argument: "SIZE" or "SIZE LAST". */
 bool bdat_parse(struct slice arg, uint64_t *size, bool *last);

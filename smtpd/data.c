@@ -12,11 +12,11 @@ receive(struct session *s)
 	enum stream_result result;
 	struct slice in;
 
-	while (s->mail.scan.state != SCAN_END) {
+	while (s->mail.content.state != CONTENT_END) {
 		result = stream_peek(s->net, 1, &in);
 		if (result != STREAM_OK)
 			return result;
-		stream_consume(s->net, scan_feed(&s->mail.scan, in,
+		stream_consume(s->net, content_feed(&s->mail.content, in,
 		    message_content, s));
 	}
 	return STREAM_OK;

@@ -27,7 +27,7 @@ message_open(struct session *s, const struct address *from,
 {
 	struct mail_id id = id_new(p->now_ms);
 
-	if (!queue_open(s, slice_of(id.s), p->size)) {
+	if (!enqueue_open(s, slice_of(id.s), p->size)) {
 		*st = s->queue.status;
 		return false;
 	}
@@ -74,7 +74,7 @@ message_drop(struct session *s)
 {
 	if (s->mail.id.s[0] == '\0')
 		return;
-	queue_abort(s);
+	enqueue_abort(s);
 	forget(s);
 }
 
@@ -137,7 +137,7 @@ send_envelope(struct session *s)
 
 	add_received(s, &env, &prepend);
 	env.prepend = buf_slice(&prepend);
-	queue_envelope(s, &env);
+	enqueue_envelope(s, &env);
 	free(env.recipients.v);
 	buf_free(&prepend);
 }
@@ -154,7 +154,7 @@ send_recipients(struct session *s)
 		m->started = true;
 	} else if (m->nrcpts > 0) {
 		more.recipients = recipients(m);
-		queue_rcpts(s, &more);
+		enqueue_rcpts(s, &more);
 		free(more.recipients.v);
 	}
 	m->nrcpts = 0;
@@ -185,7 +185,7 @@ void
 message_start(struct session *s, bool dots)
 {
 	send_recipients(s);
-	scan_init(&s->mail.scan, dots);
+	content_init(&s->mail.content, dots);
 	if (s->header == NULL)
 		s->header = header_scan_new(0, NULL, NULL);
 	else
@@ -222,7 +222,7 @@ message_content(void *arg, struct slice run)
 		m->header_done = header_scan_done(s->header);
 		check_header(s);
 	}
-	queue_put(s, run);
+	enqueue_put(s, run);
 	if (s->queue.failed)
 		m->faults |= FAULT_QUEUE;
 }
@@ -274,17 +274,17 @@ message_finish(struct session *s)
 	struct mail *m = &s->mail;
 	struct status st;
 
-	if (m->scan.bare)
+	if (m->content.bare)
 		m->faults |= FAULT_BARE;
-	if (m->scan.nul)
+	if (m->content.nul)
 		m->faults |= FAULT_NUL;
 	header_scan_end(s->header);
 	check_header(s);
 	if (m->faults != 0) {
-		queue_abort(s);
+		enqueue_abort(s);
 		fault_status(s, &st);
 	} else {
-		queue_end(s, &st);
+		enqueue_end(s, &st);
 	}
 	if (status_class(&st) == STATUS_OK)
 		accepted(s, &st);

@@ -40,6 +40,7 @@ struct parent {
 	struct loop *loop;
 	struct requests *requests;    /* of sessions */
 	struct stream *net;           /* a session's, when it is forked */
+	int64_t *room;        /* shared by all sessions, see queue.c */
 	struct loop_timer *timer;     /* end of a pause, or of the stop */
 	struct listener listeners[LISTENERS_MAX];
 	size_t nlisteners;
@@ -170,7 +171,8 @@ admit(struct parent *p, struct listener *l, int fd,
     const struct sockaddr_storage *sa)
 {
 	const struct conf *c = &p->d->conf;
-	struct session_start start = {.conf = c, .fd = fd, .net = p->net};
+	struct session_start start = {.conf = c, .fd = fd, .net = p->net,
+	    .room = p->room};
 	struct sockaddr_storage local;
 	socklen_t len = sizeof(local);
 	struct client *client = NULL;
@@ -359,6 +361,7 @@ parent_run(struct smtpd *d)
 	loop_children(p->loop, on_child, p);
 	p->timer = loop_timer_new(p->loop, on_timer, p);
 	p->net = session_stream();
+	p->room = queue_room_new();
 	p->requests = requests_new(p->loop, p->clients);
 	accept_from_all(p);
 	proc_ready();

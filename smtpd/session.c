@@ -62,11 +62,26 @@ session_deadline(const struct session *s)
 int
 session_channel(struct session *s, unsigned service)
 {
+	enum session_service wanted[2] = {SERVICE_QUEUE, SERVICE_ADDRESS};
+	int fds[2] = {-1, -1};
+	bool both;
+
 	if (s->parent == NULL)
 		s->parent = chan_new(s->parent_fd, &session_contract,
 		    CHAN_CLIENT);
-	return session_get_channel(s->parent, (enum session_service)service,
+	if (service == SERVICE_ADDRESS && s->lookup_fd != -1) {
+		fds[1] = s->lookup_fd;
+		s->lookup_fd = -1;
+		return fds[1];
+	}
+	both = service == SERVICE_QUEUE && s->lookup == NULL &&
+	    s->lookup_fd == -1;
+	wanted[0] = (enum session_service)service;
+	session_get_channels(s->parent, wanted, both ? 2 : 1, fds,
 	    clock_mono_ms() + CHANNEL_WAIT_MS);
+	if (both)
+		s->lookup_fd = fds[1];
+	return fds[0];
 }
 
 enum state
@@ -153,7 +168,7 @@ one_command(struct session *s, const sigset_t *waiting)
 	switch (result) {
 	case LINE_OK:
 		if (memchr(line.p, '\0', line.len) == NULL)
-			return command_run(s, line);
+			return smtp_command_run(s, line);
 		reply(s, 500, "5.5.2", "NUL in the command");
 		return s->state;
 	case LINE_LONG:
@@ -233,7 +248,8 @@ session_run(const struct session_start *start)
 	    .helo = SLICE_EMPTY,
 	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
 	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
-	    .queue = {.pipe = -1},
+	    .queue = {.pipe = -1, .room = start->room},
+	    .lookup_fd = -1,
 	    .end = "proxy",
 	};
 	sigset_t waiting;

@@ -15,7 +15,7 @@
 #include "common/io/stream.h"
 #include "common/mail/address.h"
 #include "common/mail/id.h"
-#include "smtpd/scan.h"
+#include "smtpd/content.h"
 
 struct address_checked;
 struct address_members;
@@ -37,6 +37,7 @@ struct session_start {
 	struct ip ip;     /* the client's address */
 	struct ip local;  /* the address it connected to */
 	struct stream *net; /* made before the fork, without its descriptor */
+	int64_t *room;    /* queue_room_new */
 	bool proxy;       /* a PROXY header comes first */
 	char sid[SID_SIZE];
 };
@@ -82,18 +83,22 @@ struct mail {
 	struct buf first;     /* the first accepted one, for the log */
 	/* The content */
 	bool started;         /* the envelope is on its way to queued */
-	struct scan scan;
+	struct content content;
 	bool header_done;
 	uint64_t octets;
 	unsigned faults;
 };
 
-/* The way to queued (queue.c). */
-struct queue {
+/* The way to queued (enqueue.c). */
+struct enqueue {
 	struct chan *chan;    /* NULL: not connected */
 	int pipe;             /* write end, or -1 */
 	bool wide;            /* its buffer was enlarged */
-	enum { QUEUE_FREE, QUEUE_OPEN_DONE, QUEUE_RECEIVES } phase;
+	enum { QUEUE_FREE, QUEUE_UNASKED, QUEUE_OPEN_DONE, QUEUE_RECEIVES }
+	    phase;
+	int64_t *room;        /* shared with all sessions: until when
+	                       * (clock_mono_ms) there is room for small
+	                       * messages without asking; only a hint */
 	char *held;           /* content not yet in the pipe; NULL: no memory */
 	size_t nheld;
 	uint64_t written;     /* octets of this message in the pipe */
@@ -108,6 +113,7 @@ struct session {
 	int parent_fd;        /* until parent is made */
 	struct chan *parent;  /* made at the first need */
 	struct chan *lookup;  /* contract "address", likewise */
+	int lookup_fd;        /* came with the way to queued; or -1 */
 	uint64_t lookup_rid;
 	struct ip ip, local;
 	bool relay;           /* may send anywhere: relay_networks */
@@ -120,7 +126,7 @@ struct session {
 	char helo_text[ADDRESS_DOMAIN_MAX];
 	struct slice verb, arg; /* the command in hand, for the log */
 	struct mail mail;
-	struct queue queue;
+	struct enqueue queue;
 	struct header_scan *header;
 	int64_t start_ms, end_ms; /* clock_mono_ms */
 	unsigned errors;      /* refusals since the last accepted message */
@@ -134,7 +140,8 @@ struct session {
 /* session.c */
 struct stream *session_stream(void); /* for start.net: once a parent */
 _Noreturn void session_run(const struct session_start *start);
-/* A channel from the parent (enum session_service), or -1. */
+/* A channel from the parent (enum session_service), or -1.  The first time
+ * both are asked for at once: who sends mail needs both. */
 int session_channel(struct session *s, unsigned service);
 /* After what moment nothing is waited for any more. */
 int64_t session_deadline(const struct session *s);
@@ -160,19 +167,20 @@ void message_add(struct session *s, struct slice address,
     const struct params *p);
 /* The envelope to queued, and ready for content. */
 void message_start(struct session *s, bool dots);
-scan_fn message_content; /* arg: the session */
+content_fn message_content; /* arg: the session */
 /* Refuses or commits, answers, and the transaction is over. */
 void message_finish(struct session *s);
 void message_drop(struct session *s); /* RSET and its like */
 
-/* queue.c: what happens to the message at queued.  Where that fails it is
+/* enqueue.c: what happens to the message at queued.  Where that fails it is
  * remembered in queue.failed and queue.status, and the rest does nothing. */
-bool queue_open(struct session *s, struct slice id, uint64_t size);
-void queue_envelope(struct session *s, const struct envelope *env);
-void queue_rcpts(struct session *s, const struct queue_rcpts *rcpts);
-void queue_put(struct session *s, struct slice content);
-void queue_end(struct session *s, struct status *st);
-void queue_abort(struct session *s);
+int64_t *queue_room_new(void); /* for start.room: once a parent */
+bool enqueue_open(struct session *s, struct slice id, uint64_t size);
+void enqueue_envelope(struct session *s, const struct envelope *env);
+void enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts);
+void enqueue_put(struct session *s, struct slice content);
+void enqueue_end(struct session *s, struct status *st);
+void enqueue_abort(struct session *s);
 
 /* lookup.c: asks authd; what the answers point to lives until the next call.
  * Where authd does not answer the result is ADDRESS_TEMP. */

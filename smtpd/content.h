@@ -8,25 +8,25 @@
  * a NUL is neither; it is noted and the text goes on, so that the whole message
  * is swallowed and then refused.
  */
-#ifndef SMTPD_SCAN_H
-#define SMTPD_SCAN_H
+#ifndef SMTPD_CONTENT_H
+#define SMTPD_CONTENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/slice.h"
 
-enum scan_state {
-	SCAN_START,  /* at the start of a line */
-	SCAN_LINE,   /* within one */
-	SCAN_CR,     /* behind a CR */
-	SCAN_DOT,    /* behind a dot at the start, which is held back */
-	SCAN_DOT_CR, /* behind that dot and a CR, both held back */
-	SCAN_END     /* DATA: the end was seen */
+enum content_state {
+	CONTENT_START,  /* at the start of a line */
+	CONTENT_LINE,   /* within one */
+	CONTENT_CR,     /* behind a CR */
+	CONTENT_DOT,    /* behind a dot at the start, which is held back */
+	CONTENT_DOT_CR, /* behind that dot and a CR, both held back */
+	CONTENT_END     /* DATA: the end was seen */
 };
 
-struct scan {
-	enum scan_state state;
+struct content {
+	enum content_state state;
 	bool dots; /* DATA; false: BDAT, dots mean nothing */
 	bool bare; /* a CR without LF or an LF without CR was there */
 	bool nul;
@@ -34,14 +34,14 @@ struct scan {
 
 /* Called for each run of content, in order; the octets live until return.
  * Once bare is set nothing more is handed out. */
-typedef void scan_fn(void *arg, struct slice run);
+typedef void content_fn(void *arg, struct slice run);
 
-void scan_init(struct scan *sc, bool dots);
+void content_init(struct content *sc, bool dots);
 /* Takes octets up to the end of the message or of the piece; returns how many.
  * What is behind the end is not looked at. */
-size_t scan_feed(struct scan *sc, struct slice in, scan_fn *fn, void *arg);
+size_t content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg);
 /* BDAT: the message ended here.  True if the last line is not complete: a CRLF
  * must be added (RFC 3030 does not ask for one at the end). */
-bool scan_finish(struct scan *sc);
+bool content_finish(struct content *sc);
 
 #endif

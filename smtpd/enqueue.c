@@ -7,6 +7,7 @@
  * content is in the pipe already: one wake-up of queued for all.  Whoever fills
  * the pipe must have sent what is queued before, or both would wait.
  */
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <errno.h>
@@ -27,6 +28,8 @@
 #define HELD_SIZE 32768        /* content gathered for one write */
 #define DIRECT_SIZE 8192       /* runs from here on are not copied */
 #define PIPE_WIDE 1048576      /* its buffer for large messages */
+#define ROOM_SIZE 262144       /* messages up to here are small */
+#define ROOM_KNOWN_MS 100      /* how long an answer holds for them */
 #define OPEN_WAIT_MS 60000     /* for OPENED */
 #define RESULT_WAIT_MS 300000  /* for the commit: below the 10 minutes the
                                 * client waits (RFC 5321 4.5.3.2.6) */
@@ -40,7 +43,7 @@ deadline(const struct session *s, int64_t wait_ms)
 }
 
 static void
-disconnect(struct queue *q)
+disconnect(struct enqueue *q)
 {
 	chan_free(&q->chan);
 	if (q->pipe != -1)
@@ -50,7 +53,7 @@ disconnect(struct queue *q)
 }
 
 static void
-lost(struct queue *q, const char *why)
+lost(struct enqueue *q, const char *why)
 {
 	LOG_WARN("queue-unreachable", LS("why", why));
 	disconnect(q);
@@ -62,7 +65,7 @@ lost(struct queue *q, const char *why)
 static bool
 connect_queue(struct session *s)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct queue_pipe msg = {0};
 	int fds[2], fd;
 
@@ -100,22 +103,66 @@ wait_status(struct session *s, uint16_t type, int64_t wait_ms,
 	return true;
 }
 
-bool
-queue_open(struct session *s, struct slice id, uint64_t size)
+int64_t *
+queue_room_new(void)
 {
-	struct queue *q = &s->queue;
+	void *p = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die_errno(EXIT_TEMPORARY, "no page to share with sessions");
+	return p;
+}
+
+/* Some session asked a moment ago and there was room: a small message need not
+ * ask again, which saves queued a wake-up.  queued looks all the same. */
+static bool
+room_known(struct enqueue *q, uint64_t size)
+{
+	union queue_msg msg;
+	int fds[CHAN_MAX_FDS];
+	size_t nfds;
+	uint16_t type;
+
+	if (size > ROOM_SIZE ||
+	    __atomic_load_n(q->room, __ATOMIC_RELAXED) < clock_mono_ms())
+		return false;
+	if (q->chan != NULL && chan_recv(q->chan, &type, &msg, sizeof(msg), fds,
+	    &nfds) != CHAN_AGAIN)
+		disconnect(q); /* queued was restarted */
+	return true;
+}
+
+static void
+room_learn(struct enqueue *q, bool there)
+{
+	__atomic_store_n(q->room, there ? clock_mono_ms() + ROOM_KNOWN_MS : 0,
+	    __ATOMIC_RELAXED);
+}
+
+bool
+enqueue_open(struct session *s, struct slice id, uint64_t size)
+{
+	struct enqueue *q = &s->queue;
 	struct queue_open open = {.id = id, .size = size};
 	bool fresh;
 
 	q->phase = QUEUE_FREE;
 	q->failed = q->answered = false;
 	q->written = 0;
+	if (room_known(q, size)) {
+		if (q->chan == NULL && !connect_queue(s))
+			return false;
+		q->phase = QUEUE_UNASKED;
+		return true;
+	}
 	do {
 		fresh = q->chan == NULL;
 		if (fresh && !connect_queue(s))
 			return false;
 		chan_queue(q->chan, QUEUE_OPEN, &open, NULL, 0);
 		if (wait_status(s, QUEUE_OPENED, OPEN_WAIT_MS, &q->status)) {
+			room_learn(q, status_class(&q->status) == STATUS_OK);
 			if (status_class(&q->status) != STATUS_OK)
 				return false;
 			q->phase = QUEUE_OPEN_DONE;
@@ -129,9 +176,9 @@ queue_open(struct session *s, struct slice id, uint64_t size)
 }
 
 void
-queue_envelope(struct session *s, const struct envelope *env)
+enqueue_envelope(struct session *s, const struct envelope *env)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 
 	if (q->failed)
 		return;
@@ -140,7 +187,7 @@ queue_envelope(struct session *s, const struct envelope *env)
 }
 
 void
-queue_rcpts(struct session *s, const struct queue_rcpts *rcpts)
+enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts)
 {
 	if (!s->queue.failed)
 		chan_send(s->queue.chan, QUEUE_RCPTS, rcpts);
@@ -148,7 +195,7 @@ queue_rcpts(struct session *s, const struct queue_rcpts *rcpts)
 
 /* RESULT before END: queued cannot take the message. */
 static void
-early_result(struct queue *q)
+early_result(struct enqueue *q)
 {
 	union queue_msg msg;
 	int fds[CHAN_MAX_FDS];
@@ -175,7 +222,7 @@ early_result(struct queue *q)
 static void
 wait_pipe(struct session *s)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct pollfd fds[2] = {{.fd = q->pipe, .events = POLLOUT},
 	    {.fd = chan_fd(q->chan), .events = POLLIN}};
 	int64_t left = deadline(s, (int64_t)s->conf->smtp_data_timeout_ms) -
@@ -199,7 +246,7 @@ wait_pipe(struct session *s)
 static void
 write_pipe(struct session *s, struct slice first, struct slice second)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct iovec iov[2] = {
 	    {.iov_base = (void *)(uintptr_t)first.p, .iov_len = first.len},
 	    {.iov_base = (void *)(uintptr_t)second.p, .iov_len = second.len}};
@@ -227,9 +274,9 @@ write_pipe(struct session *s, struct slice first, struct slice second)
 }
 
 void
-queue_put(struct session *s, struct slice content)
+enqueue_put(struct session *s, struct slice content)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct slice none = SLICE_EMPTY;
 
 	if (q->failed)
@@ -255,7 +302,7 @@ queue_put(struct session *s, struct slice content)
 }
 
 static void
-release(struct queue *q)
+release(struct enqueue *q)
 {
 	free(q->held);
 	q->held = NULL;
@@ -264,20 +311,20 @@ release(struct queue *q)
 }
 
 void
-queue_abort(struct session *s)
+enqueue_abort(struct session *s)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct queue_end end = {.octets = q->written};
 
-	if (q->phase != QUEUE_FREE && q->chan != NULL)
+	if (q->phase > QUEUE_UNASKED && q->chan != NULL)
 		chan_send(q->chan, QUEUE_ABORT, &end);
 	release(q);
 }
 
 void
-queue_end(struct session *s, struct status *st)
+enqueue_end(struct session *s, struct status *st)
 {
-	struct queue *q = &s->queue;
+	struct enqueue *q = &s->queue;
 	struct queue_end end;
 
 	write_pipe(s, slice_mem(q->held, q->nheld), SLICE_EMPTY);
@@ -286,9 +333,11 @@ queue_end(struct session *s, struct status *st)
 		chan_queue(q->chan, QUEUE_END, &end, NULL, 0);
 		if (!wait_status(s, QUEUE_RESULT, RESULT_WAIT_MS, &q->status))
 			lost(q, "no result");
+		if (status_class(&q->status) != STATUS_OK)
+			room_learn(q, false);
 		release(q);
 	} else {
-		queue_abort(s);
+		enqueue_abort(s);
 	}
 	*st = q->status;
 }

@@ -1,25 +1,25 @@
 /*
- * The scanner of message text (smtpd/scan.h).  Runs in the session, on what the
- * client sends.  Works in runs found by memchr: it costs a few instructions a
+ * The scanner of message text (smtpd/content.h).  Runs in the session, on what
+ * the client sends.  Works in runs found by memchr: it costs a few instructions a
  * line and not some for each octet.
  */
-#include "smtpd/scan.h"
+#include "smtpd/content.h"
 
 void
-scan_init(struct scan *sc, bool dots)
+content_init(struct content *sc, bool dots)
 {
-	*sc = (struct scan){.state = SCAN_START, .dots = dots};
+	*sc = (struct content){.state = CONTENT_START, .dots = dots};
 }
 
 /* Goes on within a line from p as far as it is plain; returns where. */
 static const char *
-scan_line(struct scan *sc, const char *p, const char *end)
+content_line(struct content *sc, const char *p, const char *end)
 {
 	const char *lf = memchr(p, '\n', (size_t)(end - p));
 	const char *stop = lf != NULL ? lf : end;
 	const char *cr = memchr(p, '\r', (size_t)(stop - p));
 
-	sc->state = SCAN_LINE;
+	sc->state = CONTENT_LINE;
 	if (cr == NULL) {
 		if (lf == NULL)
 			return end;
@@ -27,11 +27,11 @@ scan_line(struct scan *sc, const char *p, const char *end)
 		return lf + 1;
 	}
 	if (cr + 1 == end) {
-		sc->state = SCAN_CR;
+		sc->state = CONTENT_CR;
 		return end;
 	}
 	if (cr + 1 == lf) {
-		sc->state = SCAN_START;
+		sc->state = CONTENT_START;
 		return lf + 1;
 	}
 	sc->bare = true;
@@ -41,23 +41,23 @@ scan_line(struct scan *sc, const char *p, const char *end)
 /* What is behind a dot at the start of a line.  Returns where the content goes
  * on: the dot and what was held back with it is gone. */
 static const char *
-scan_dot(struct scan *sc, const char *p)
+content_dot(struct content *sc, const char *p)
 {
-	if (sc->state == SCAN_DOT) {
-		sc->state = *p == '\r' ? SCAN_DOT_CR : SCAN_LINE;
+	if (sc->state == CONTENT_DOT) {
+		sc->state = *p == '\r' ? CONTENT_DOT_CR : CONTENT_LINE;
 		return *p == '\r' ? p + 1 : p;
 	}
 	if (*p == '\n') {
-		sc->state = SCAN_END;
+		sc->state = CONTENT_END;
 		return p + 1;
 	}
 	sc->bare = true;
-	sc->state = SCAN_LINE;
+	sc->state = CONTENT_LINE;
 	return p;
 }
 
 static void
-hand_out(const struct scan *sc, const char *from, const char *to, scan_fn *fn,
+hand_out(const struct content *sc, const char *from, const char *to, content_fn *fn,
     void *arg)
 {
 	if (to > from && !sc->bare)
@@ -65,38 +65,38 @@ hand_out(const struct scan *sc, const char *from, const char *to, scan_fn *fn,
 }
 
 size_t
-scan_feed(struct scan *sc, struct slice in, scan_fn *fn, void *arg)
+content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg)
 {
 	const char *p = in.p, *end = in.p + in.len, *run = in.p;
 
-	while (p < end && sc->state != SCAN_END) {
+	while (p < end && sc->state != CONTENT_END) {
 		switch (sc->state) {
-		case SCAN_START:
+		case CONTENT_START:
 			if (sc->dots && *p == '.') {
 				hand_out(sc, run, p, fn, arg);
-				sc->state = SCAN_DOT;
+				sc->state = CONTENT_DOT;
 				run = ++p;
 				break;
 			}
-			p = scan_line(sc, p, end);
+			p = content_line(sc, p, end);
 			break;
-		case SCAN_LINE:
-			p = scan_line(sc, p, end);
+		case CONTENT_LINE:
+			p = content_line(sc, p, end);
 			break;
-		case SCAN_CR:
+		case CONTENT_CR:
 			if (*p == '\n') {
-				sc->state = SCAN_START;
+				sc->state = CONTENT_START;
 				p++;
 			} else {
 				sc->bare = true;
-				sc->state = SCAN_LINE;
+				sc->state = CONTENT_LINE;
 			}
 			break;
-		case SCAN_DOT:
-		case SCAN_DOT_CR:
-			run = p = scan_dot(sc, p);
+		case CONTENT_DOT:
+		case CONTENT_DOT_CR:
+			run = p = content_dot(sc, p);
 			break;
-		case SCAN_END:
+		case CONTENT_END:
 			break;
 		}
 	}
@@ -107,9 +107,9 @@ scan_feed(struct scan *sc, struct slice in, scan_fn *fn, void *arg)
 }
 
 bool
-scan_finish(struct scan *sc)
+content_finish(struct content *sc)
 {
-	if (sc->state == SCAN_CR)
+	if (sc->state == CONTENT_CR)
 		sc->bare = true;
-	return sc->state == SCAN_LINE;
+	return sc->state == CONTENT_LINE;
 }
