@@ -369,7 +369,7 @@ release_all(struct qmgr *qm)
 	wait_free(&qm->wait);
 	free(qm->buckets);
 	free(qm->dests);
-	free(qm->scans);
+	scan_free(qm);
 	free(qm->sync_fds);
 	loop_free(&qm->loop);
 }

@@ -304,6 +304,7 @@ int file_move(struct qmgr *qm, const char *id, enum qdir from, enum qdir to);
 /* ---- scan.c ---- */
 
 void scan_init(struct qmgr *qm);
+void scan_free(struct qmgr *qm);
 /* Reads incoming/ or deferred/, from the start (again). */
 void scan_start(struct qmgr *qm, enum qdir dir);
 /* A slice of it; true if more is left. */

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -170,4 +171,13 @@ scan_init(struct qmgr *qm)
 	    again_deferred, qm);
 	scan_start(qm, QDIR_INCOMING);
 	scan_start(qm, QDIR_DEFERRED);
+}
+
+void
+scan_free(struct qmgr *qm)
+{
+	for (int dir = 0; dir < QDIR_COUNT; dir++)
+		if (qm->scans[dir].dir != NULL)
+			closedir(qm->scans[dir].dir);
+	free(qm->scans);
 }

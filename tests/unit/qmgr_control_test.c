@@ -356,6 +356,8 @@ START_TEST(test_unreadable)
 	struct rig_message m = rig_message("ann");
 	char path[200];
 
+	if (RIG_SANITIZED && getuid() == 0)
+		return; /* without the cage root reads everything */
 	rig_end(r, SIGTERM);
 	rig_configure(r, "retry_first = 300ms\n");
 	rig_start(r);
@@ -492,7 +494,7 @@ START_TEST(test_many_waiting)
 	ck_assert_int_lt(clock_mono_ms() - start, 5000);
 	WAIT_FOR(r, scanned, "found=20000");
 	after = resident_kb(r->pid);
-	ck_assert_msg(after - before < MANY * 200 / 1024,
+	ck_assert_msg(RIG_SANITIZED || after - before < MANY * 200 / 1024,
 	    "%ld kB for %d messages", after - before, MANY);
 	ck_assert_uint_eq(r->njobs, 1);
 }
