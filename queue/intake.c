@@ -127,7 +127,8 @@ intake_add_recipients(struct intake *m, const struct chan_list *more)
 	size_t i, n = m->env.recipients.n, total = 0;
 	char *at;
 
-	if (more->n > ENV_RECIPIENTS_MAX - n)
+	/* The envelope of a large message may be on the disk already. */
+	if (m->open || more->n > ENV_RECIPIENTS_MAX - n)
 		return false;
 	if (more->n == 0)
 		return true;
@@ -200,7 +201,10 @@ begin(struct intake *m, int dirfd)
 		return -1;
 	m->open = true;
 	qfile_envelope(&m->env, clock_real_ms(), &m->head, &m->content_at);
-	return 0;
+	if (!m->head.overflow)
+		return 0;
+	errno = EMSGSIZE;
+	return -1;
 }
 
 int
@@ -239,6 +243,10 @@ intake_write(struct intake *m, int dirfd)
 	qfile_content_field(m->head.len, m->octets, m->head.s + m->content_at);
 	qfile_trailer(buf_slice(&m->head), &m->env, m->sum, m->octets,
 	    &trailer);
+	if (trailer.overflow) {
+		errno = EMSGSIZE;
+		goto out;
+	}
 	v[0] = first ? iov(&m->head) : (struct iovec){buf_nothing, 0};
 	v[1] = iov(&m->small);
 	v[2] = iov(&trailer);

@@ -65,7 +65,8 @@ struct intake;
 /* An envelope that outlives its record. */
 struct intake *intake_new(const struct envelope *env);
 void intake_free(struct intake **m);
-/* False: more recipients than ENV_RECIPIENTS_MAX. */
+/* False: more recipients than ENV_RECIPIENTS_MAX, or too late: the envelope has
+ * been written. */
 bool intake_add_recipients(struct intake *m, const struct chan_list *more);
 const struct envelope *intake_env(const struct intake *m);
 uint64_t intake_octets(const struct intake *m); /* content so far */

@@ -52,6 +52,8 @@ struct submitter {
 	uint64_t swallowed;      /* octets read of a refused message */
 	bool begun;              /* in the worker's list of begun ones */
 	struct submitter *next;  /* in the list of complete or begun ones */
+	bool ready;              /* its pipe can be read */
+	struct submitter *next_ready;
 	struct submitter *up, *down; /* all of the worker */
 	struct status outcome;   /* of the commit */
 };
@@ -64,6 +66,7 @@ struct worker {
 	struct space space;
 	struct submitter *complete, **complete_end;
 	struct submitter *begun; /* MESSAGE came in this round */
+	struct submitter *ready; /* content came in this round */
 	struct submitter *all;
 	char *octets;            /* PIPE_BUFFER, shared by all pipes */
 	bool rescan;             /* a notice was dropped */
@@ -77,7 +80,7 @@ static const struct {
 } allowed[] = {
 	{QUEUE_PIPE, 1u << PHASE_START},
 	{QUEUE_OPEN, 1u << PHASE_IDLE},
-	{QUEUE_MESSAGE, 1u << PHASE_OPENED},
+	{QUEUE_MESSAGE, 1u << PHASE_IDLE | 1u << PHASE_OPENED},
 	{QUEUE_RCPTS, 1u << PHASE_CONTENT | 1u << PHASE_REFUSED},
 	{QUEUE_END, 1u << PHASE_CONTENT | 1u << PHASE_REFUSED},
 	{QUEUE_ABORT, 1u << PHASE_OPENED | 1u << PHASE_CONTENT |
@@ -185,12 +188,40 @@ on_pipe(void *arg, unsigned events)
 	struct submitter *s = arg;
 
 	(void)events;
-	if (s->message == NULL && s->phase != PHASE_REFUSED) {
-		watch_pipe(s, false);
-		return;
+	/* Read when the round's records have been seen: recipients that were
+	 * sent before this content must be known before it is written. */
+	if (!s->ready) {
+		s->ready = true;
+		s->next_ready = s->w->ready;
+		s->w->ready = s;
 	}
-	if (read_pipe(s, PIPE_BUFFER) < 0)
-		watch_pipe(s, false); /* the channel tells the rest */
+}
+
+static void
+forget_ready(struct submitter *s)
+{
+	struct submitter **p;
+
+	if (!s->ready)
+		return;
+	for (p = &s->w->ready; *p != s; p = &(*p)->next_ready)
+		;
+	*p = s->next_ready;
+	s->ready = false;
+}
+
+static void
+read_ready(struct worker *w)
+{
+	struct submitter *s;
+
+	while ((s = w->ready) != NULL) {
+		forget_ready(s);
+		if ((s->message == NULL && s->phase != PHASE_REFUSED) ||
+		    s->phase == PHASE_COMMIT ||
+		    read_pipe(s, PIPE_BUFFER) < 0)
+			watch_pipe(s, false); /* the channel tells the rest */
+	}
 }
 
 /* The submitter says it wrote `octets` in all: they are in the pipe by now. */
@@ -252,11 +283,22 @@ got_open(struct submitter *s, const struct queue_open *o)
 static bool
 got_message(struct submitter *s, const struct envelope *env)
 {
+	struct status st;
+
+	if (s->phase == PHASE_IDLE && !id_parse(env->id, &s->id)) {
+		LOG_WARN("bad-id", LB("id", env->id));
+		return false;
+	}
 	if (!slice_eq(env->id, slice_of(s->id.s))) {
 		LOG_WARN("other-id", LS("id", s->id.s), LB("came", env->id));
 		return false;
 	}
 	s->message = intake_new(env);
+	if (s->phase == PHASE_IDLE &&
+	    !space_ask(&s->w->space, 0, loop_now(s->w->loop), &st)) {
+		refuse(s, &st);
+		return true;
+	}
 	s->phase = PHASE_CONTENT;
 	s->begun = true;
 	s->next = s->w->begun;
@@ -409,6 +451,7 @@ submitter_free(struct submitter *s)
 	if (s->message != NULL)
 		intake_discard(s->message);
 	end_message(s, PHASE_IDLE);
+	forget_ready(s);
 	loop_io_free(&s->pipe_io);
 	if (s->pipe_fd >= 0)
 		close(s->pipe_fd);
@@ -528,6 +571,7 @@ after_round(void *arg)
 	struct notice_rescan r = {0};
 
 	watch_begun(w);
+	read_ready(w);
 	w->complete = NULL;
 	w->complete_end = &w->complete;
 	if (list != NULL)

@@ -5,7 +5,8 @@
  *	client: PIPE (1 descriptor: read end of the content pipe), once, first;
  *	        again after an ABORT answered by a new pipe is not needed
  *	for each message:
- *	client: OPEN        asks for room
+ *	client: OPEN        asks for room; may be left out for a small message
+ *	                    when somebody asked a moment ago
  *	server: OPENED      250, or 452/451: no MESSAGE may follow then
  *	client: MESSAGE     envelope, with up to ENV_RCPTS_A_RECORD recipients
  *	client: RCPTS       further recipients, as often as needed

@@ -35,19 +35,37 @@ static const struct chan_record records[] = {
 const struct chan_contract session_contract = {
 	"session", 1, 1, 4096, records, sizeof(records) / sizeof(records[0])};
 
+void
+session_get_channels(struct chan *parent, const enum session_service *services,
+    size_t n, int *got, int64_t deadline_ms)
+{
+	struct session_get get;
+	union session_msg msg;
+	uint16_t type;
+	int fds[CHAN_MAX_FDS];
+	size_t i, nfds = 0;
+
+	for (i = 0; i < n; i++) {
+		get.service = services[i];
+		chan_queue(parent, SESSION_GET, &get, NULL, 0);
+		got[i] = -1;
+	}
+	/* Answers come in the order of the questions. */
+	for (i = 0; i < n; i++) {
+		if (chan_wait(parent, &type, &msg, sizeof(msg), fds, &nfds,
+		    deadline_ms) != CHAN_OK)
+			return;
+		if (type == SESSION_CHANNEL)
+			got[i] = fds[0];
+	}
+}
+
 int
 session_get_channel(struct chan *parent, enum session_service service,
     int64_t deadline_ms)
 {
-	struct session_get get = {.service = service};
-	union session_msg msg;
-	uint16_t type;
-	int fds[CHAN_MAX_FDS];
-	size_t nfds = 0;
+	int fd;
 
-	chan_send(parent, SESSION_GET, &get);
-	if (chan_wait(parent, &type, &msg, sizeof(msg), fds, &nfds,
-	    deadline_ms) != CHAN_OK)
-		return -1;
-	return type == SESSION_CHANNEL ? fds[0] : -1;
+	session_get_channels(parent, &service, 1, &fd, deadline_ms);
+	return fd;
 }

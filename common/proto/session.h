@@ -45,5 +45,9 @@ extern const struct chan_contract session_contract;
 /* Session side: asks and waits until deadline_ms; the descriptor or -1. */
 int session_get_channel(struct chan *parent, enum session_service service,
     int64_t deadline_ms);
+/* The same for n services with one question. */
+void session_get_channels(struct chan *parent,
+    const enum session_service *services, size_t n, int *got,
+    int64_t deadline_ms);
 
 #endif
