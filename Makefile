@@ -18,7 +18,7 @@ datadir    = $(prefix)/share/postern
 CC         = gcc
 CFLAGS     = -O2 -g
 INSTALL    = install
-PYTEST     = python3 -m pytest -q
+PYTEST     = $(firstword $(wildcard /usr/bin/python3) python3) -m pytest -q
 
 # What packagers replace.
 WARNINGS   = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
