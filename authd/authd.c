@@ -62,8 +62,10 @@ authd_open(struct authd *a)
 	a->smtpd = user_need("user_smtpd", c->user_smtpd);
 	a->queue = user_need("user_queue", c->user_queue);
 	a->pop3d = user_need("user_pop3d", c->user_pop3d);
-	a->mailbox = user_need("user_mailbox", c->user_mailbox);
 	args.virtual_user = user_need("user_virtual", c->user_virtual);
+	/* Who redeems tickets: the mailbox parent. */
+	a->mailbox = c->virtual_only ? args.virtual_user
+	    : user_need("user_mailbox", c->user_mailbox);
 	args.pipe_user = user_need("user_pipe", c->user_pipe);
 	(void)proc_max_files();
 	a->table_fd = open_directory("table_dir", c->table_dir);

@@ -7,8 +7,9 @@
  *
  * An alias that leads back to itself means the mailbox of that name, as with
  * sendmail; where there is none, that branch ends.  Faults of this host (a file
- * that cannot be read) make the whole answer temporary; a member that does not
- * exist is handed on as an address, so that it fails for itself.
+ * that cannot be read) make the whole answer temporary.  A member that does not
+ * exist, or is no target at all, is handed on as an address, so that it fails
+ * for itself, visibly, and the others get their mail.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -55,6 +56,7 @@ struct resolve {
 	struct source *stack;
 	size_t depth, cap;
 	struct seen seen;
+	struct slice wrong; /* the target at hand as it is written */
 	uint32_t flags;
 	bool started;      /* the first name has been looked at */
 	bool ended;
@@ -290,6 +292,21 @@ show_address(struct resolve *r, struct slice address, struct address_target *out
 	return RESOLVE_STEP_TARGET;
 }
 
+/* What can only fail, as it is written there. */
+static enum resolve_step
+show_wrong(struct resolve *r, struct slice written, const char *why,
+    struct address_target *out)
+{
+	written = slice_sub(written, 0, ENV_ADDRESS_MAX);
+	complain(r, "target-refused", written, why);
+	if ((r->flags & (RESOLVE_PROBE | RESOLVE_MEMBERS)) != 0 ||
+	    !first_time(r, 'x', written))
+		return RESOLVE_STEP_WORKED;
+	show(r, out, DELIVERY_ADDRESS);
+	out->address = written;
+	return RESOLVE_STEP_TARGET;
+}
+
 static enum resolve_step
 show_mailbox(struct resolve *r, struct address_target *out)
 {
@@ -315,16 +332,12 @@ show_program(struct resolve *r, struct slice program,
 	const struct source *s = &r->stack[r->depth - 1];
 	struct sys_user user = directory_pipe_user(r->d);
 
-	if (s->file) {
-		complain(r, "target-refused", program, "programs may stand in "
-		    "aliases only, not in the files they include");
-		return RESOLVE_STEP_WORKED;
-	}
-	if (program.len > DELIVERY_PROGRAM_MAX) {
-		complain(r, "target-refused", slice_sub(program, 0, 100),
-		    "the command line is too long");
-		return RESOLVE_STEP_WORKED;
-	}
+	if (s->file)
+		return show_wrong(r, r->wrong, "programs may stand in aliases "
+		    "only, not in the files they include", out);
+	if (program.len > DELIVERY_PROGRAM_MAX)
+		return show_wrong(r, r->wrong, "the command line is too long",
+		    out);
 	if (!first_time(r, 'p', program))
 		return RESOLVE_STEP_WORKED;
 	show(r, out, DELIVERY_PROGRAM);
@@ -454,9 +467,11 @@ take_name(struct resolve *r, struct slice written, bool mailbox_only,
 	}
 	if (!r->started)
 		return end_none(r);
-	complain(r, "no-such-member", r->name.full, mailbox_only
-	    ? "no such mailbox" : "no such mailbox or alias");
-	if (mailbox_only || (r->flags & RESOLVE_PROBE) != 0)
+	if (mailbox_only)
+		return show_wrong(r, r->wrong, "no such mailbox", out);
+	complain(r, "no-such-member", r->name.full,
+	    "no such mailbox or alias");
+	if ((r->flags & RESOLVE_PROBE) != 0)
 		return RESOLVE_STEP_WORKED;
 	return show_address(r, whole, out);
 }
@@ -471,10 +486,8 @@ take_target(struct resolve *r, const struct target *t,
 	case TARGET_ADDRESS:
 	case TARGET_MAILBOX:
 		if (!name_parse(&r->name, t->text,
-		    directory_local_domain(r->d), &why)) {
-			complain(r, "target-refused", t->text, why);
-			return RESOLVE_STEP_WORKED;
-		}
+		    directory_local_domain(r->d), &why))
+			return show_wrong(r, r->wrong, why, out);
 		return take_name(r, t->text, t->kind == TARGET_MAILBOX, out);
 	case TARGET_PROGRAM:
 		/* RFC 5321 7.3: what is behind a list is nobody's business */
@@ -484,12 +497,21 @@ take_target(struct resolve *r, const struct target *t,
 	case TARGET_INCLUDE:
 		return enter_file(r, t->text, out);
 	case TARGET_MAILDIR:
-		complain(r, "target-refused", t->text, "a Maildir may stand "
-		    "in a forward file only; give the user a mailbox");
-		return RESOLVE_STEP_WORKED;
+		return show_wrong(r, r->wrong, "a Maildir may stand in a "
+		    "forward file only; give the user a mailbox", out);
 	}
 	assert(0);
 	return RESOLVE_STEP_WORKED;
+}
+
+/* What target_next went over to reach the target. */
+static struct slice
+without_separators(struct slice s)
+{
+	while (s.len > 0 && (s.p[0] == ',' || s.p[0] == '\n' ||
+	    s.p[0] == ' ' || s.p[0] == '\t' || s.p[0] == '\r'))
+		s = slice_sub(s, 1, s.len);
+	return slice_trim(s);
 }
 
 static enum resolve_step
@@ -497,19 +519,17 @@ next_target(struct resolve *r, struct address_target *out)
 {
 	struct source *s = &r->stack[r->depth - 1];
 	uint64_t most = directory_conf(r->d)->expansion_max;
+	struct slice before = s->rest;
 	const char *why = "";
 	struct target t;
+	int got = target_next(&s->rest, &t, &why);
 
-	switch (target_next(&s->rest, &t, &why)) {
-	case 0:
+	if (got == 0) {
 		pop(r);
 		return RESOLVE_STEP_WORKED;
-	case -1:
-		complain(r, "target-refused", SLICE_EMPTY, why);
-		return RESOLVE_STEP_WORKED;
-	default:
-		break;
 	}
+	r->wrong = without_separators(slice_sub(before, 0,
+	    before.len - s->rest.len));
 	if (++r->members > most) {
 		complain(r, "alias-too-long", SLICE_EMPTY,
 		    "more members than expansion_max");
@@ -517,6 +537,8 @@ next_target(struct resolve *r, struct address_target *out)
 		    "%" PRIu64 " members", most);
 		return end(r, ADDRESS_BROKEN);
 	}
+	if (got < 0)
+		return show_wrong(r, r->wrong, why, out);
 	return take_target(r, &t, out);
 }
 

@@ -61,7 +61,9 @@ struct address_target {
 	struct slice maildir;  /* mailbox: absolute path */
 	struct slice extension; /* mailbox: what stood behind the delimiter */
 	struct slice program;  /* command line */
-	struct slice sender;   /* replaced reverse-path (owner-), "" = keep */
+	struct slice sender;   /* replaced reverse-path (owner-), "" = keep; an
+	                        * empty reverse-path stays empty all the same:
+	                        * the client sees to it */
 };
 struct address_targets {
 	uint64_t rid;
