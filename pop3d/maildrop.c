@@ -23,7 +23,7 @@
 #include "pop3d/maildrop.h"
 #include "pop3d/send.h"
 
-#define LOCK_WAIT_MS 5000
+#define LOCK_WAIT_MS 2000
 #define COUNT_CHUNK 65536
 #define PATH_SIZE (sizeof("new/") + MAILDIR_NAME_MAX)
 /* Fewer stale lines than this are not worth writing the list anew. */
