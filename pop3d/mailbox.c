@@ -329,13 +329,16 @@ static const struct commands commands = {table,
     sizeof(table) / sizeof(table[0])};
 
 static void
-greet(struct session *s, enum maildrop_result r)
+greet(struct session *s, enum maildrop_result r, const char *maildir)
 {
 	if (r == MAILDROP_OK) {
 		reply_ok(s, "%zu messages", s->mailbox->drop.n);
 		return;
 	}
-	LOG_WARN("mailbox-closed", LE());
+	LOG_WARN("mailbox-closed", LS("user", s->mailbox->user),
+	    LS("path", maildir), LU("uid", geteuid()), LE(),
+	    LS("mend", "make it and what is in it belong to this uid, mode "
+		"0700, and let the uid reach it"));
 	reply_no(s, r == MAILDROP_PERM ? "SYS/PERM" : "SYS/TEMP",
 	    "The mailbox cannot be opened%s",
 	    r == MAILDROP_PERM ? "" : " now");
@@ -375,7 +378,7 @@ mailbox_serve(const struct mailbox_start *start)
 	stream_preload(s.net, start->leftover);
 	stream_idle(s.net, s.idle_ms);
 	greet(&s, maildrop_open(&mailbox.drop, start->maildir,
-	    (size_t)conf->pop3_messages_max));
+	    (size_t)conf->pop3_messages_max), start->maildir);
 	session_serve(&s, &commands);
 	log_end(&s);
 	maildrop_close(&mailbox.drop);
