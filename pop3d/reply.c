@@ -11,19 +11,18 @@
 
 #define REPLY_MAX 510 /* RFC 2449 4: 512 octets with CRLF */
 
-__attribute__((format(printf, 4, 0)))
 static void
 put_line(struct session *s, const char *status, const char *code,
-    const char *fmt, va_list ap)
+    const char *text)
 {
 	char line[REPLY_MAX + 3];
 	size_t len;
-	int head, n;
+	int n;
 
-	head = snprintf(line, REPLY_MAX + 1, "%s%s%s%s ", status,
-	    code[0] != '\0' ? " [" : "", code, code[0] != '\0' ? "]" : "");
-	n = vsnprintf(line + head, (size_t)(REPLY_MAX + 1 - head), fmt, ap);
-	len = (size_t)head + (n > 0 ? (size_t)n : 0);
+	n = snprintf(line, REPLY_MAX + 1, "%s%s%s%s %s", status,
+	    code[0] != '\0' ? " [" : "", code, code[0] != '\0' ? "]" : "",
+	    text);
+	len = n > 0 ? (size_t)n : 0;
 	if (len > REPLY_MAX)
 		len = REPLY_MAX;
 	for (size_t i = 0; i < len; i++)
@@ -37,30 +36,36 @@ put_line(struct session *s, const char *status, const char *code,
 void
 reply_ok(struct session *s, const char *fmt, ...)
 {
+	char text[REPLY_MAX + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_line(s, "+OK", "", fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	put_line(s, "+OK", "", text);
 }
 
 void
 reply_no(struct session *s, const char *code, const char *fmt, ...)
 {
+	char text[REPLY_MAX + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_line(s, "-ERR", code, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	put_line(s, "-ERR", code, text);
 }
 
 void
 reply_error(struct session *s, const char *code, const char *fmt, ...)
 {
+	char text[REPLY_MAX + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_line(s, "-ERR", code, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	put_line(s, "-ERR", code, text);
 	s->errors++;
 }

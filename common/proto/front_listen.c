@@ -77,7 +77,7 @@ inherited(struct slice which, const char *name)
 static void
 check_inherited(int fd, const char *name)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof(int), sa_len = sizeof(sa);
 	int type = 0, accepts = 0;
 
