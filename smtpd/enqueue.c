@@ -104,7 +104,7 @@ wait_status(struct session *s, uint16_t type, int64_t wait_ms,
 }
 
 int64_t *
-queue_room_new(void)
+enqueue_room_new(void)
 {
 	void *p = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);

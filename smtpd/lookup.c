@@ -46,8 +46,9 @@ ask(struct session *s, uint16_t question, uint16_t type, struct slice address,
 	int fd;
 
 	do {
-		fresh = s->lookup == NULL;
-		if (fresh) {
+		/* One that came ahead of its need may be old, too. */
+		fresh = s->lookup == NULL && s->lookup_fd == -1;
+		if (s->lookup == NULL) {
 			fd = session_channel(s, SERVICE_ADDRESS);
 			if (fd == -1)
 				break;

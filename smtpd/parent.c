@@ -40,7 +40,7 @@ struct parent {
 	struct loop *loop;
 	struct requests *requests;    /* of sessions */
 	struct stream *net;           /* a session's, when it is forked */
-	int64_t *room;        /* shared by all sessions, see queue.c */
+	int64_t *room;        /* shared by all sessions, see enqueue.c */
 	struct loop_timer *timer;     /* end of a pause, or of the stop */
 	struct listener listeners[LISTENERS_MAX];
 	size_t nlisteners;
@@ -361,7 +361,7 @@ parent_run(struct smtpd *d)
 	loop_children(p->loop, on_child, p);
 	p->timer = loop_timer_new(p->loop, on_timer, p);
 	p->net = session_stream();
-	p->room = queue_room_new();
+	p->room = enqueue_room_new();
 	p->requests = requests_new(p->loop, p->clients);
 	accept_from_all(p);
 	proc_ready();

@@ -37,7 +37,7 @@ struct session_start {
 	struct ip ip;     /* the client's address */
 	struct ip local;  /* the address it connected to */
 	struct stream *net; /* made before the fork, without its descriptor */
-	int64_t *room;    /* queue_room_new */
+	int64_t *room;    /* enqueue_room_new */
 	bool proxy;       /* a PROXY header comes first */
 	char sid[SID_SIZE];
 };
@@ -174,7 +174,7 @@ void message_drop(struct session *s); /* RSET and its like */
 
 /* enqueue.c: what happens to the message at queued.  Where that fails it is
  * remembered in queue.failed and queue.status, and the rest does nothing. */
-int64_t *queue_room_new(void); /* for start.room: once a parent */
+int64_t *enqueue_room_new(void); /* for start.room: once a parent */
 bool enqueue_open(struct session *s, struct slice id, uint64_t size);
 void enqueue_envelope(struct session *s, const struct envelope *env);
 void enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts);
