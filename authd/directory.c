@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/conf/password.h"
 #include "common/conf/table.h"
 #include "common/mail/address.h"
 #include "common/proto/delivery.h"
@@ -26,6 +27,8 @@ struct directory {
 	struct include_dirs *includes;
 	struct sys_user virtual_user, pipe_user;
 	struct buf key, plain; /* scratch */
+	uint64_t apop_seen;      /* table_generation that apop speaks of */
+	bool apop;
 };
 
 struct directory *
@@ -69,6 +72,34 @@ directory_free(struct directory **dp)
 	buf_free(&d->plain);
 	free(d);
 	*dp = NULL;
+}
+
+static bool
+is_plain(void *arg, struct slice key, struct slice value)
+{
+	bool *found = arg;
+	struct table_user u;
+	struct slice plain;
+	const char *why;
+
+	(void)key;
+	*found = table_user_parse(value, &u, &why) &&
+	    password_plain(u.password, &plain);
+	return !*found;
+}
+
+bool
+directory_apop(struct directory *d)
+{
+	uint64_t now = table_generation(d->users);
+
+	if (now != d->apop_seen) {
+		d->apop_seen = now;
+		d->apop = false;
+		if (now != 0)
+			(void)table_each(d->users, is_plain, &d->apop);
+	}
+	return d->apop;
 }
 
 const struct conf *

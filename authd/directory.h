@@ -39,6 +39,9 @@ enum directory_domain {
 	DOMAIN_ERROR
 };
 
+/* Some user's password is stored in a form that APOP can use. */
+bool directory_apop(struct directory *d);
+
 struct directory *directory_new(const struct directory_args *args);
 void directory_free(struct directory **d);
 const struct conf *directory_conf(const struct directory *d);

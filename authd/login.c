@@ -273,9 +273,16 @@ on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 {
 	const struct login_try *attempt = msg;
 
-	(void)type;
+	struct login_offers offers;
+
 	(void)fds;
 	(void)nfds;
+	if (type == LOGIN_OFFER) {
+		offers.apop = directory_apop(((struct logins *)arg)->
+		    args.directory);
+		chan_peer_send(p, LOGIN_OFFERS, &offers);
+		return true;
+	}
 	/* The contract allows one at a time. */
 	if (chan_peer_data(p) != NULL || attempt->mechanism == 0) {
 		LOG_WARN("login-out-of-turn", LB("sid", attempt->sid));

@@ -31,6 +31,7 @@
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
 #define LOGIN_WAIT_MS 120000  /* for authd: hashes queue up, failures are slow */
 #define OPEN_WAIT_MS 20000    /* for the mailbox parent */
+#define OFFER_WAIT_MS 5000     /* for authd, before the greeting */
 #define NAME_MAX_OCTETS 1024  /* what the contract "login" takes */
 #define SERVICE_NAME SLICE("pop3")
 
@@ -122,6 +123,41 @@ hand_over(struct session *s, struct slice ticket)
 
 /* --- authd --- */
 
+static bool
+connect_authd(struct login *l)
+{
+	int fd;
+
+	if (l->auth != NULL)
+		return true;
+	fd = get_channel(l, SERVICE_LOGIN);
+	if (fd == -1)
+		return false;
+	l->auth = chan_new(fd, &login_contract, CHAN_CLIENT);
+	return true;
+}
+
+/* Is there somebody whom APOP would serve?  Where authd is silent: no. */
+static bool
+apop_useful(struct login *l)
+{
+	struct login_offer offer = {0};
+	union login_msg msg;
+	int fds[CHAN_MAX_FDS];
+	size_t nfds = 0;
+	uint16_t type;
+
+	if (!connect_authd(l))
+		return false;
+	chan_send(l->auth, LOGIN_OFFER, &offer);
+	if (chan_wait(l->auth, &type, &msg, sizeof(msg), fds, &nfds,
+	    clock_mono_ms() + OFFER_WAIT_MS) == CHAN_OK &&
+	    type == LOGIN_OFFERS)
+		return msg.offers.apop != 0;
+	chan_free(&l->auth);
+	return false;
+}
+
 /* One question; false: there is nobody to answer. */
 static bool
 ask(struct session *s, const struct login_try *attempt,
@@ -129,16 +165,12 @@ ask(struct session *s, const struct login_try *attempt,
 {
 	struct login *l = s->login;
 	union login_msg msg;
-	int fd, fds[CHAN_MAX_FDS];
+	int fds[CHAN_MAX_FDS];
 	size_t nfds = 0;
 	uint16_t type;
 
-	if (l->auth == NULL) {
-		fd = get_channel(l, SERVICE_LOGIN);
-		if (fd == -1)
-			return false;
-		l->auth = chan_new(fd, &login_contract, CHAN_CLIENT);
-	}
+	if (!connect_authd(l))
+		return false;
 	chan_send(l->auth, LOGIN_TRY, attempt);
 	if (chan_wait(l->auth, &type, &msg, sizeof(msg), fds, &nfds,
 	    clock_mono_ms() + LOGIN_WAIT_MS) == CHAN_OK &&
@@ -328,9 +360,10 @@ static const struct commands commands = {table,
 
 /* RFC 1939 7, APOP: a msg-id that never comes again */
 static void
-make_challenge(const struct conf *conf, struct buf *out)
+make_challenge(const struct conf *conf, struct login *l, struct buf *out)
 {
-	if (conf->pop3_apop)
+	if (conf->pop3_apop == CONF_POP3_APOP_YES ||
+	    (conf->pop3_apop == CONF_POP3_APOP_AUTO && apop_useful(l)))
 		buf_printf(out, "<%016" PRIx64 "%016" PRIx64 ".%" PRId64
 		    "@%s>", random_u64(), random_u64(), clock_real_ms(),
 		    conf->hostname);
@@ -339,7 +372,7 @@ make_challenge(const struct conf *conf, struct buf *out)
 static void
 greet(struct session *s)
 {
-	make_challenge(s->conf, &s->login->challenge);
+	make_challenge(s->conf, s->login, &s->login->challenge);
 	if (s->login->challenge.len > 0)
 		reply_ok(s, "POP3 ready %s", s->login->challenge.s);
 	else
@@ -353,7 +386,7 @@ serve(struct session *s, const struct front_client *client)
 	char text[IP_TEXT_SIZE];
 	int64_t proxy_ms = s->start_ms + (int64_t)s->conf->proxy_timeout_ms;
 
-	s->net = stream_new(client->fd, SESSION_LEFTOVER_MAX, OUT_SIZE);
+	s->net = stream_new(client->fd, 4608, 512);
 	s->end = "proxy";
 	if (!client->proxy ||
 	    front_read_proxy(s->net, proxy_ms, &ip, &local)) {

@@ -40,6 +40,7 @@ struct table {
 	bool mapped;           /* db is valid and maps the file of `st` */
 	struct stat st;
 	struct buf key;        /* the folded key of the look-up at hand */
+	uint64_t generation; /* files mapped so far */
 };
 
 struct table *
@@ -133,6 +134,7 @@ map_fd(struct table *t, int fd)
 	t->db = db;
 	t->st = st;
 	t->mapped = true;
+	t->generation++;
 	return NULL;
 }
 
@@ -194,6 +196,12 @@ table_get(struct table *t, struct slice key, struct slice *value)
 		return TABLE_NONE;
 	*value = slice_mem(p, cdb_datalen(&t->db));
 	return TABLE_FOUND;
+}
+
+uint64_t
+table_generation(struct table *t)
+{
+	return refresh(t) == TABLE_FOUND ? t->generation : 0;
 }
 
 enum table_result

@@ -41,6 +41,8 @@ void table_close(struct table **t);
 /* *value points into the map until the next call on t. */
 enum table_result table_get(struct table *t, struct slice key,
     struct slice *value);
+/* Changes whenever another file is read; 0 when none can be. */
+uint64_t table_generation(struct table *t);
 /* All entries in the file's order: the callback returns false to stop. */
 enum table_result table_each(struct table *t,
     bool (*fn)(void *arg, struct slice key, struct slice value), void *arg);

@@ -37,7 +37,21 @@ static const struct chan_field answer_fields[] = {
 	    offsetof(struct login_answer, user), NULL},
 };
 
+static const struct chan_field offer_fields[] = {
+	{"unused", 1, FIELD_U32, 0, 0, false, 1,
+	    offsetof(struct login_offer, unused), NULL},
+};
+
+static const struct chan_field offers_fields[] = {
+	{"apop", 1, FIELD_U32, 1, 0, true, 1,
+	    offsetof(struct login_offers, apop), NULL},
+};
+
 static const struct chan_record records[] = {
+	{"offer", LOGIN_OFFER, CHAN_CLIENT, 0, sizeof(struct login_offer),
+	    offer_fields, sizeof(offer_fields) / sizeof(offer_fields[0])},
+	{"offers", LOGIN_OFFERS, CHAN_SERVER, 0, sizeof(struct login_offers),
+	    offers_fields, sizeof(offers_fields) / sizeof(offers_fields[0])},
 	{"try", LOGIN_TRY, CHAN_CLIENT, 0, sizeof(struct login_try), try_fields,
 	    sizeof(try_fields) / sizeof(try_fields[0])},
 	{"answer", LOGIN_ANSWER, CHAN_SERVER, 0, sizeof(struct login_answer), answer_fields,

@@ -15,7 +15,9 @@
 
 enum login_type {
 	LOGIN_TRY = 1,   /* client */
-	LOGIN_ANSWER = 2 /* server */
+	LOGIN_ANSWER = 2, /* server */
+	LOGIN_OFFER = 3, /* client: what can be offered in the greeting? */
+	LOGIN_OFFERS = 4 /* server */
 };
 enum login_mechanism { LOGIN_PLAIN = 1, LOGIN_APOP = 2 };
 enum login_result {
@@ -41,7 +43,15 @@ struct login_answer {
 	struct slice ticket;    /* TICKET_LEN octets, with LOGIN_OK */
 	struct slice user;      /* the canonical name */
 };
+struct login_offer {
+	uint32_t unused;
+};
+struct login_offers {
+	uint32_t apop;          /* 1: some account can use APOP */
+};
 union login_msg {
+	struct login_offer offer;
+	struct login_offers offers;
 	struct login_try attempt;
 	struct login_answer answer;
 };

@@ -234,6 +234,7 @@ const struct sandbox_call sandbox_calls[] = {
 	{W, "mkdirat", WHATEVER},
 	{W, "rmdir", WHATEVER},
 	{W, "copy_file_range", WHATEVER},
+	{W, "splice", WHATEVER}, /* queued reads pipes without waiting */
 
 	/* fork(): new processes that share nothing */
 	{F, "clone", WITHOUT(0, NEW_NAMESPACES | SHARING)},
