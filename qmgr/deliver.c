@@ -65,8 +65,7 @@ deliver_start(struct qmgr *qm, struct rcpt *r, uint64_t number)
 
 	if (fd == -1)
 		return failed;
-	chan_link_send_fds(qm->lanes[r->lane].link, DELIVERY_JOB, &job, &fd,
-	    1);
+	chan_link_queue(qm->lanes[r->lane].link, DELIVERY_JOB, &job, &fd, 1);
 	return START_OK;
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/io/chan.h"
 #include "common/io/loop.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
@@ -286,6 +287,7 @@ pump_one(struct qmgr *qm, struct lane *lane, enum lane_no no)
 {
 	uint32_t most = lane->capacity < lane->limit ? lane->capacity :
 	    lane->limit;
+	bool any = false;
 	struct rcpt *r;
 
 	while (lane->up && !lane->paused && lane_running(lane) < most &&
@@ -293,6 +295,7 @@ pump_one(struct qmgr *qm, struct lane *lane, enum lane_no no)
 		job_take(qm, lane, r);
 		switch (lane->start(qm, r, r->job)) {
 		case START_OK:
+			any = true;
 			break;
 		case START_NOT:
 			lane_release(qm, r);
@@ -307,6 +310,8 @@ pump_one(struct qmgr *qm, struct lane *lane, enum lane_no no)
 			break;
 		}
 	}
+	if (any)
+		chan_link_flush(lane->link);
 }
 
 /* Nobody is there: what waits for this lane waits without being in memory. */

@@ -170,6 +170,7 @@ struct lane {
 	struct job *jobs;
 	uint32_t njobs, jobs_cap, free_job;
 	struct loop_timer *patience, *pause;
+	/* Queues the request on the link, which is flushed afterwards. */
 	enum start (*start)(struct qmgr *qm, struct rcpt *r, uint64_t job);
 };
 

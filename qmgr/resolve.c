@@ -83,7 +83,8 @@ resolve_start(struct qmgr *qm, struct rcpt *r, uint64_t job)
 	    .address = r->address,
 	    .flags = r->kind == DELIVERY_MAILBOX ? RESOLVE_MAILBOX : 0};
 
-	chan_link_send(qm->lanes[LANE_RESOLVE].link, ADDRESS_RESOLVE, &ask);
+	chan_link_queue(qm->lanes[LANE_RESOLVE].link, ADDRESS_RESOLVE, &ask,
+	    NULL, 0);
 	return START_OK;
 }
 

@@ -38,7 +38,9 @@
 
 #define RIG static __attribute__((unused))
 #define RIG_WAIT_MS 10000
+#ifndef RIG_JOBS
 #define RIG_JOBS 4096
+#endif
 #define NOBODY 65534
 
 /* Sanitizers count their own memory and look for leaks in ways that no cage
@@ -730,32 +732,41 @@ rig_envelope(struct rig_message *m)
 	return env;
 }
 
-/* Writes its file. */
+/* Writes a file, which appears whole. */
 RIG void
-rig_store(struct rig *r, struct rig_message *m, enum qdir dir)
+rig_store_env(struct rig *r, const struct envelope *env, enum qdir dir)
 {
 	static const char content[] = "Subject: x\r\n\r\nHello.\r\n";
-	struct envelope env = rig_envelope(m);
 	struct buf text = BUF_INIT(1 << 24), tail = BUF_INIT(1 << 20);
 	size_t at, len = sizeof(content) - 1;
-	char path[160];
+	char path[200], fresh[160];
 	FILE *f;
 
-	qfile_envelope(&env, clock_real_ms(), &text, &at);
+	qfile_envelope(env, clock_real_ms(), &text, &at);
 	ck_assert(!text.overflow);
 	qfile_content_field(text.len, len, text.s + at);
-	qfile_trailer(buf_slice(&text), &env, qfile_sum(0, content, len), len,
+	qfile_trailer(buf_slice(&text), env, qfile_sum(0, content, len), len,
 	    &tail);
-	snprintf(path, sizeof(path), "%s/%s/%s", r->queue, qdir_names[dir],
-	    m->id.s);
-	f = fopen(path, "w");
+	snprintf(path, sizeof(path), "%s/%s/%.*s", r->queue, qdir_names[dir],
+	    SLICE_FMT(env->id));
+	snprintf(fresh, sizeof(fresh), "%s/fresh", r->dir);
+	f = fopen(fresh, "w");
 	ck_assert_ptr_nonnull(f);
 	fwrite(text.s, 1, text.len, f);
 	fwrite(content, 1, len, f);
 	fwrite(tail.s, 1, tail.len, f);
 	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_int_eq(rename(fresh, path), 0);
 	buf_free(&text);
 	buf_free(&tail);
+}
+
+RIG void
+rig_store(struct rig *r, struct rig_message *m, enum qdir dir)
+{
+	struct envelope env = rig_envelope(m);
+
+	rig_store_env(r, &env, dir);
 }
 
 RIG void
