@@ -38,6 +38,7 @@ struct intake {
 	struct env_recipient *rcpts; /* env.recipients.v */
 	size_t cap;
 	struct block *blocks;
+	size_t memory;               /* octets of blocks and rcpts */
 	struct durable file;
 	bool open;                   /* file is in use */
 	struct buf head;             /* the envelope's text */
@@ -67,6 +68,7 @@ block_new(struct intake *m, size_t n)
 	b = mem_alloc(sizeof(*b) + n + 1);
 	b->next = m->blocks;
 	m->blocks = b;
+	m->memory += sizeof(*b) + n + 1;
 	return b->s;
 }
 
@@ -136,7 +138,9 @@ intake_add_recipients(struct intake *m, const struct chan_list *more)
 		total += from[i].address.len + from[i].orcpt.len;
 	at = block_new(m, total);
 	if (n + more->n > m->cap) {
+		m->memory -= m->cap * sizeof(*m->rcpts);
 		m->cap = n + more->n > 2 * m->cap ? n + more->n : 2 * m->cap;
+		m->memory += m->cap * sizeof(*m->rcpts);
 		m->rcpts = mem_grow(m->rcpts, m->cap, sizeof(*m->rcpts));
 	}
 	for (i = 0; i < more->n; i++) {
@@ -160,6 +164,18 @@ uint64_t
 intake_octets(const struct intake *m)
 {
 	return m->octets;
+}
+
+bool
+intake_begun(const struct intake *m)
+{
+	return m->open;
+}
+
+size_t
+intake_memory(const struct intake *m)
+{
+	return m->memory;
 }
 
 static int

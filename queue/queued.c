@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/io/loop.h"
 #include "common/mail/qfile.h"
@@ -35,7 +36,11 @@ struct parent {
 	struct queued *q;
 	struct loop *loop;
 	struct slot slots[WORKERS_MAX];
-	unsigned nslots;
+	unsigned nslots;            /* of them in use: queue_workers */
+	/* Workers with an old configuration, which end with their last
+	 * submitter. */
+	pid_t *retired;
+	size_t nretired, retired_cap;
 	bool stopping;
 };
 
@@ -86,16 +91,18 @@ queued_open(struct queued *q)
 	q->incoming_fd = open_dir(c->queue_dir, q->queue_fd,
 	    qdir_names[QDIR_INCOMING]);
 	check_owner(q, c->queue_dir);
-	q->mode = c->queue_commit == 1 ? DURABLE_ORDERED
-	    : c->queue_commit == 2     ? DURABLE_STRICT
-	                               : durable_detect(q->queue_fd);
+	q->mode = c->queue_commit == CONF_COMMIT_ORDERED ? DURABLE_ORDERED
+	    : c->queue_commit == CONF_COMMIT_STRICT ? DURABLE_STRICT
+	    : durable_detect(q->incoming_fd);
 	if (chdir(c->run_dir) != 0)
-		die_errno(EXIT_PERMANENT, "run_dir %s (make it with mode 0711; "
-		    "`postern check` shows all)", c->run_dir);
+		die_errno(EXIT_PERMANENT, "run_dir %s: cannot be entered (make "
+		    "it with group postern and mode 2750; `postern check` "
+		    "shows all)", c->run_dir);
 	q->listen_fd = chan_listen(SOCKET_QUEUE, 0660, 1024);
 	if (q->listen_fd < 0)
 		die_errno(EXIT_PERMANENT, "cannot listen on %s/%s", c->run_dir,
 		    SOCKET_QUEUE);
+	q->files_max = (size_t)proc_max_files();
 	durable_prepare();
 }
 
@@ -107,13 +114,14 @@ start_worker(void *arg)
 	unsigned number = (unsigned)(slot - p->slots) + 1;
 	pid_t pid;
 
-	if (p->stopping)
+	if (p->stopping || slot->pid != 0 || number > p->nslots)
 		return;
 	pid = proc_fork(NULL);
 	if (pid == 0) {
 		struct queued *q = p->q;
 
 		loop_forked(&p->loop);
+		close(conf_keep_fd());
 		_exit(worker_run(q, number));
 	}
 	if (pid < 0) {
@@ -124,24 +132,40 @@ start_worker(void *arg)
 	slot->pid = pid;
 }
 
+static size_t
+workers_left(const struct parent *p)
+{
+	size_t left = p->nretired;
+	unsigned i;
+
+	for (i = 0; i < WORKERS_MAX; i++)
+		left += p->slots[i].pid != 0;
+	return left;
+}
+
 static void
 on_child(void *arg, pid_t pid, int wstatus)
 {
 	struct parent *p = arg;
-	unsigned i, left = 0;
+	bool good = WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == 0;
+	unsigned i;
+	size_t k;
 
-	for (i = 0; i < p->nslots; i++) {
+	for (k = 0; k < p->nretired; k++)
+		if (p->retired[k] == pid) {
+			p->retired[k] = p->retired[--p->nretired];
+			break;
+		}
+	for (i = 0; i < p->nslots; i++)
 		if (p->slots[i].pid == pid) {
 			p->slots[i].pid = 0;
-			if (!p->stopping) {
-				LOG_ERROR("worker-died", LI("pid", pid),
-				    LI("wstatus", wstatus));
-				loop_timer_in(p->slots[i].restart, RESTART_MS);
-			}
+			loop_timer_in(p->slots[i].restart, RESTART_MS);
+			good = good && p->stopping;
 		}
-		left += p->slots[i].pid != 0;
-	}
-	if (p->stopping && left == 0)
+	if (!good)
+		LOG_ERROR("worker-died", LI("pid", pid),
+		    LI("wstatus", wstatus));
+	if (p->stopping && workers_left(p) == 0)
 		loop_stop(p->loop);
 }
 
@@ -149,36 +173,56 @@ static void
 on_term(void *arg)
 {
 	struct parent *p = arg;
-	unsigned i, left = 0;
+	unsigned i;
+	size_t k;
 
 	p->stopping = true;
 	proc_stopping();
-	for (i = 0; i < p->nslots; i++) {
-		if (p->slots[i].pid == 0)
-			continue;
-		kill(p->slots[i].pid, SIGTERM);
-		left++;
-	}
-	if (left == 0)
+	for (i = 0; i < p->nslots; i++)
+		if (p->slots[i].pid != 0)
+			kill(p->slots[i].pid, SIGTERM);
+	for (k = 0; k < p->nretired; k++)
+		kill(p->retired[k], SIGTERM);
+	if (workers_left(p) == 0)
 		loop_stop(p->loop);
 }
 
-/* New workers read the new configuration; the old ones finish their sessions
- * and end. */
+static void
+retire(struct parent *p, struct slot *slot)
+{
+	if (slot->pid == 0)
+		return;
+	kill(slot->pid, SIGHUP);
+	MEM_PUSH(p->retired, p->nretired, p->retired_cap, slot->pid);
+	slot->pid = 0;
+}
+
+static void
+use_slots(struct parent *p, unsigned n)
+{
+	unsigned i;
+
+	p->nslots = n < WORKERS_MAX ? n : WORKERS_MAX;
+	for (i = 0; i < p->nslots; i++)
+		start_worker(&p->slots[i]);
+}
+
+/* New workers have the new configuration; the old ones go on with the
+ * submitters they have. */
 static void
 on_hup(void *arg)
 {
 	struct parent *p = arg;
 	unsigned i;
 
+	if (p->stopping)
+		return;
 	proc_reloading();
-	if (conf_reload(&p->q->conf))
+	if (conf_reload(&p->q->conf)) {
 		for (i = 0; i < p->nslots; i++)
-			if (p->slots[i].pid != 0) {
-				kill(p->slots[i].pid, SIGTERM);
-				p->slots[i].pid = 0;
-				start_worker(&p->slots[i]);
-			}
+			retire(p, &p->slots[i]);
+		use_slots(p, (unsigned)p->q->conf.queue_workers);
+	}
 	proc_ready();
 }
 
@@ -195,19 +239,19 @@ queued_run(struct queued *q)
 	    .npaths = 2};
 	unsigned i;
 
+	sandbox_require(q->conf.require_sandbox);
 	sandbox_prepare(ROLE_QUEUED_WORKER, 0);
 	sandbox_enter(ROLE_QUEUED_PARENT, &args);
 	p.loop = loop_new();
-	p.nslots = (unsigned)q->conf.queue_workers;
 	loop_signal(p.loop, SIGTERM, on_term, &p);
 	loop_signal(p.loop, SIGHUP, on_hup, &p);
 	loop_children(p.loop, on_child, &p);
-	for (i = 0; i < p.nslots; i++) {
+	for (i = 0; i < WORKERS_MAX; i++) {
 		p.slots[i].p = &p;
 		p.slots[i].restart = loop_timer_new(p.loop, start_worker,
 		    &p.slots[i]);
-		start_worker(&p.slots[i]);
 	}
+	use_slots(&p, (unsigned)q->conf.queue_workers);
 	proc_ready();
 	loop_run(p.loop);
 	return 0;

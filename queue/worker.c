@@ -4,7 +4,8 @@
  * complete at that moment.  Input is what sessions pass on from the network.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,14 +23,21 @@
 #include "common/sys/sandbox.h"
 #include "queue/queued.h"
 
-#define PIPE_BUFFER (256u * 1024)
-/* Notices waiting for a slow qmgr; beyond that it is told to scan. */
-#define NOTICE_BACKLOG_MAX (4u * 1024 * 1024)
+/* Notices waiting for a slow qmgr; beyond that it is told to scan.  Below what
+ * a channel keeps before it gives up. */
+#define NOTICE_BACKLOG_MAX (2u * 1024 * 1024)
+/* Octets of all envelopes under way: 100,000 recipients and some thousand other
+ * messages.  Written out, quoted, they may take several times that. */
+#define ENVELOPES_MAX (96u * 1024 * 1024)
+/* How long submitters may go on after SIGTERM. */
+#define STOP_WAIT_MS 3000
+/* After SIGHUP: connections just accepted have said nothing yet. */
+#define LINGER_MS 2000
 
 /* What a submitter may say next. */
 enum phase {
 	PHASE_START,   /* PIPE */
-	PHASE_IDLE,    /* OPEN */
+	PHASE_IDLE,    /* OPEN, MESSAGE */
 	PHASE_OPENED,  /* MESSAGE, ABORT */
 	PHASE_CONTENT, /* RCPTS, END, ABORT; content flows */
 	PHASE_REFUSED, /* content or END after a refusal: ABORT, END */
@@ -46,8 +54,10 @@ struct submitter {
 	int pipe_fd;             /* owned */
 	struct loop_io *pipe_io; /* made at the first large message */
 	bool watching;
+	bool ended;              /* nobody writes to the pipe any more */
 	struct mail_id id;
 	uint64_t promised;
+	size_t memory;           /* of the envelope, counted in the worker */
 	struct intake *message;  /* owned; NULL outside a message */
 	uint64_t swallowed;      /* octets read of a refused message */
 	bool begun;              /* in the worker's list of begun ones */
@@ -68,9 +78,13 @@ struct worker {
 	struct submitter *begun; /* MESSAGE came in this round */
 	struct submitter *ready; /* content came in this round */
 	struct submitter *all;
-	char *octets;            /* PIPE_BUFFER, shared by all pipes */
+	struct relay relay;      /* all pipes are read through it */
+	size_t memory;           /* of all envelopes under way */
 	bool rescan;             /* a notice was dropped */
-	bool stopping;
+	bool retiring;           /* takes no further submitter */
+	bool stopping;           /* nor any further message */
+	bool linger;             /* until the timer */
+	struct loop_timer *timer;
 	size_t npeers;
 };
 
@@ -118,6 +132,8 @@ end_message(struct submitter *s, enum phase next)
 	forget_begun(s);
 	s->w->space.promised -= s->promised;
 	s->promised = 0;
+	s->w->memory -= s->memory;
+	s->memory = 0;
 	s->swallowed = 0;
 	intake_free(&s->message);
 	s->phase = next;
@@ -134,6 +150,10 @@ refuse(struct submitter *s, const struct status *st)
 	s->swallowed = intake_octets(s->message);
 	intake_discard(s->message);
 	intake_free(&s->message);
+	s->w->memory -= s->memory;
+	s->memory = 0;
+	s->w->space.promised -= s->promised;
+	s->promised = 0;
 	s->phase = PHASE_REFUSED;
 	answer(s, QUEUE_RESULT, st);
 }
@@ -141,17 +161,20 @@ refuse(struct submitter *s, const struct status *st)
 static void
 take(struct submitter *s, const char *p, size_t n)
 {
+	struct worker *w = s->w;
 	struct status st;
 
 	if (s->phase == PHASE_REFUSED) {
 		s->swallowed += n;
 		return;
 	}
-	if (intake_content(s->message, s->w->q->incoming_fd, p, n) == 0)
-		return;
-	LOG_ERROR("write-failed", LS("id", s->id.s), LE());
-	space_write_failed(errno, &st);
-	refuse(s, &st);
+	if (intake_content(s->message, w->q->incoming_fd, p, n) != 0) {
+		LOG_ERROR("write-failed", LS("id", s->id.s), LE());
+		space_write_failed(errno, &st);
+		refuse(s, &st);
+	} else if (intake_begun(s->message) &&
+	    !space_left(&w->space, loop_now(w->loop), &st))
+		refuse(s, &st);
 }
 
 static uint64_t
@@ -161,25 +184,20 @@ octets_so_far(const struct submitter *s)
 	                                 : intake_octets(s->message);
 }
 
-/*
- * Reads what the pipe holds, up to `most` octets.  1: read something, 0: empty
- * for now, -1: no more to come.
- */
-static int
+/* Reads what the pipe holds, up to `most` octets.  False: there are none. */
+static bool
 read_pipe(struct submitter *s, uint64_t most)
 {
-	size_t want = most < PIPE_BUFFER ? (size_t)most : PIPE_BUFFER;
-	ssize_t n;
+	struct relay *r = &s->w->relay;
+	ssize_t n = relay_read(r, s->pipe_fd, most);
 
-	do
-		n = read(s->pipe_fd, s->w->octets, want);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -1;
-	if (n == 0)
-		return -1;
-	take(s, s->w->octets, (size_t)n);
-	return 1;
+	if (n > 0) {
+		take(s, r->octets, (size_t)n);
+		return true;
+	}
+	if (n == 0 || errno != EAGAIN)
+		s->ended = true;
+	return false;
 }
 
 static void
@@ -187,7 +205,13 @@ on_pipe(void *arg, unsigned events)
 {
 	struct submitter *s = arg;
 
-	(void)events;
+	/* Outside of a message it is only watched for this, and epoll would
+	 * tell of it in each round. */
+	if (!s->watching && (events & LOOP_HANGUP)) {
+		s->ended = true;
+		loop_io_free(&s->pipe_io);
+		return;
+	}
 	/* Read when the round's records have been seen: recipients that were
 	 * sent before this content must be known before it is written. */
 	if (!s->ready) {
@@ -210,6 +234,15 @@ forget_ready(struct submitter *s)
 	s->ready = false;
 }
 
+static bool
+records_wait(const struct submitter *s)
+{
+	struct pollfd p = {.fd = chan_fd(chan_peer_chan(s->peer)),
+	    .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void
 read_ready(struct worker *w)
 {
@@ -217,10 +250,19 @@ read_ready(struct worker *w)
 
 	while ((s = w->ready) != NULL) {
 		forget_ready(s);
-		if ((s->message == NULL && s->phase != PHASE_REFUSED) ||
-		    s->phase == PHASE_COMMIT ||
-		    read_pipe(s, PIPE_BUFFER) < 0)
-			watch_pipe(s, false); /* the channel tells the rest */
+		if (s->phase != PHASE_CONTENT && s->phase != PHASE_REFUSED) {
+			watch_pipe(s, false);
+			continue;
+		}
+		/* Records that wait were sent before this content and come
+		 * first: with it the envelope may be written. */
+		if (s->phase == PHASE_REFUSED || intake_begun(s->message) ||
+		    !records_wait(s))
+			(void)read_pipe(s, RELAY_SIZE);
+		if (s->ended) { /* the channel tells the rest */
+			s->watching = false;
+			loop_io_free(&s->pipe_io);
+		}
 	}
 }
 
@@ -230,8 +272,16 @@ read_rest(struct submitter *s, uint64_t octets)
 {
 	uint64_t have = octets_so_far(s);
 
+	/* More than a pipe can hold, and a submitter that goes on writing,
+	 * would keep us here. */
+	if (have < octets && octets - have > PIPE_SIZE_USUAL &&
+	    octets - have > relay_room(s->pipe_fd)) {
+		LOG_WARN("short-content", LS("id", s->id.s),
+		    LU("said", octets), LU("came", have));
+		return false;
+	}
 	while (have < octets) {
-		if (read_pipe(s, octets - have) <= 0) {
+		if (!read_pipe(s, octets - have)) {
 			LOG_WARN("short-content", LS("id", s->id.s),
 			    LU("said", octets), LU("came", have));
 			return false;
@@ -249,35 +299,63 @@ read_rest(struct submitter *s, uint64_t octets)
 static bool
 got_pipe(struct submitter *s, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
 	s->pipe_fd = fd;
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+	if (!relay_takes(fd)) {
+		LOG_WARN("no-pipe", LS("contract", "queue"));
 		return false;
+	}
 	s->phase = PHASE_IDLE;
+	return true;
+}
+
+/* Asks for room and keeps it for this message. */
+static bool
+promise(struct submitter *s, uint64_t size, struct status *st)
+{
+	struct worker *w = s->w;
+
+	if (!space_ask(&w->space, size, loop_now(w->loop), st))
+		return false;
+	s->promised = size > 0 ? size : SPACE_UNKNOWN;
+	w->space.promised += s->promised;
 	return true;
 }
 
 static bool
 got_open(struct submitter *s, const struct queue_open *o)
 {
-	struct worker *w = s->w;
 	struct status st;
 
 	if (!id_parse(o->id, &s->id)) {
 		LOG_WARN("bad-id", LB("id", o->id));
 		return false;
 	}
-	if (w->stopping) {
+	if (s->w->stopping) {
 		status_set(&st, 451, 3, 2, "Queue is being stopped, try later");
-	} else if (space_ask(&w->space, o->size, loop_now(w->loop), &st)) {
+		chan_peer_close(s->peer);
+	} else if (promise(s, o->size, &st)) {
 		status_set(&st, 250, 0, 0, "OK");
-		s->promised = o->size;
-		w->space.promised += o->size;
 		s->phase = PHASE_OPENED;
 	}
 	answer(s, QUEUE_OPENED, &st);
 	return true;
+}
+
+/* What the envelope takes in memory, after it grew; refuses it when all
+ * envelopes together are too large. */
+static void
+count_memory(struct submitter *s)
+{
+	struct worker *w = s->w;
+	size_t now = intake_memory(s->message);
+	struct status st;
+
+	w->memory += now - s->memory;
+	s->memory = now;
+	if (w->memory <= ENVELOPES_MAX)
+		return;
+	status_set(&st, 452, 3, 1, "Too much mail is under way, try later");
+	refuse(s, &st);
 }
 
 static bool
@@ -294,15 +372,32 @@ got_message(struct submitter *s, const struct envelope *env)
 		return false;
 	}
 	s->message = intake_new(env);
-	if (s->phase == PHASE_IDLE &&
-	    !space_ask(&s->w->space, 0, loop_now(s->w->loop), &st)) {
+	if (s->phase == PHASE_IDLE && !promise(s, 0, &st)) {
 		refuse(s, &st);
 		return true;
 	}
 	s->phase = PHASE_CONTENT;
+	count_memory(s);
+	if (s->phase != PHASE_CONTENT)
+		return true;
 	s->begun = true;
 	s->next = s->w->begun;
 	s->w->begun = s;
+	return true;
+}
+
+static bool
+got_rcpts(struct submitter *s, const struct queue_rcpts *r)
+{
+	if (s->phase == PHASE_REFUSED)
+		return true;
+	if (!intake_add_recipients(s->message, &r->recipients)) {
+		LOG_WARN("recipients-refused", LS("id", s->id.s),
+		    LS("why", intake_begun(s->message) ? "behind content"
+		    : "too many"));
+		return false;
+	}
+	count_memory(s);
 	return true;
 }
 
@@ -349,7 +444,6 @@ static bool
 dispatch(struct submitter *s, uint16_t type, const void *msg, const int *fds)
 {
 	const struct queue_end *end = msg;
-	const struct queue_rcpts *rcpts = msg;
 
 	switch (type) {
 	case QUEUE_PIPE:
@@ -359,8 +453,7 @@ dispatch(struct submitter *s, uint16_t type, const void *msg, const int *fds)
 	case QUEUE_MESSAGE:
 		return got_message(s, msg);
 	case QUEUE_RCPTS:
-		return s->phase == PHASE_REFUSED ||
-		    intake_add_recipients(s->message, &rcpts->recipients);
+		return got_rcpts(s, msg);
 	case QUEUE_END:
 		return got_end(s, end->octets);
 	default:
@@ -412,7 +505,7 @@ watch_begun(struct worker *w)
 
 	while ((s = w->begun) != NULL) {
 		forget_begun(s);
-		if (s->phase != PHASE_CONTENT)
+		if (s->phase != PHASE_CONTENT || s->ended)
 			continue;
 		if (s->pipe_io == NULL) {
 			s->pipe_io = loop_io_new(w->loop, s->pipe_fd,
@@ -431,6 +524,8 @@ on_opened(void *arg, struct chan_peer *p)
 	struct worker *w = arg;
 	struct submitter *s;
 
+	if (w->stopping)
+		return false;
 	s = mem_alloc(sizeof(*s));
 	s->w = w;
 	s->peer = p;
@@ -477,8 +572,7 @@ on_closed(void *arg, struct chan_peer *p)
 		if (s->phase != PHASE_COMMIT)
 			submitter_free(s);
 	}
-	if (--w->npeers == 0 && w->stopping)
-		loop_stop(w->loop);
+	w->npeers--;
 }
 
 /* ---- commit ---- */
@@ -563,6 +657,17 @@ finish(struct worker *w, struct submitter *s)
 		submitter_free(s);
 }
 
+/* Nobody is left, and qmgr knows all. */
+static bool
+is_over(const struct worker *w)
+{
+	if ((!w->retiring && !w->stopping) || w->linger || w->npeers > 0)
+		return false;
+	/* When it is down it scans as soon as it is there again. */
+	return !chan_link_is_up(w->qmgr) ||
+	    (chan_link_pending(w->qmgr) == 0 && !w->rescan);
+}
+
 static void
 after_round(void *arg)
 {
@@ -585,24 +690,57 @@ after_round(void *arg)
 		w->rescan = false;
 		chan_link_send(w->qmgr, NOTICE_RESCAN, &r);
 	}
+	if (is_over(w))
+		loop_stop(w->loop);
 }
 
 /* ---- the process ---- */
 
+static void
+on_timer(void *arg)
+{
+	struct worker *w = arg;
+
+	w->linger = false;
+	if (!w->stopping)
+		return;
+	if (w->npeers > 0)
+		LOG_INFO("stopped", LU("submitters-left", w->npeers));
+	loop_stop(w->loop);
+}
+
+/* Finishes what is in hand; what has not come whole within some seconds is
+ * dropped, and no 250 was said for it. */
 static void
 on_term(void *arg)
 {
 	struct worker *w = arg;
 	struct submitter *s;
 
+	if (w->stopping)
+		return;
 	w->stopping = true;
+	w->linger = false;
 	chan_server_pause(w->server);
-	if (w->npeers == 0)
-		loop_stop(w->loop);
 	for (s = w->all; s != NULL; s = s->down)
 		if (s->peer != NULL && (s->phase == PHASE_START ||
-		    s->phase == PHASE_IDLE))
+		    s->phase == PHASE_IDLE) && !records_wait(s))
 			chan_peer_close(s->peer);
+	loop_timer_in(w->timer, STOP_WAIT_MS);
+}
+
+/* Another worker has the new configuration; this one ends with its last
+ * submitter. */
+static void
+on_hup(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->retiring || w->stopping)
+		return;
+	w->retiring = w->linger = true;
+	chan_server_pause(w->server);
+	loop_timer_in(w->timer, LINGER_MS);
 }
 
 static bool
@@ -613,12 +751,23 @@ qmgr_record(void *arg, uint16_t type, const void *msg, const int *fds,
 	return false; /* qmgr says nothing on this channel */
 }
 
+/* Each has a socket, a pipe and a file. */
+static size_t
+peers_max(const struct queued *q)
+{
+	size_t most = q->files_max > 64 ? (q->files_max - 32) / 3 : 10;
+
+	return q->conf.queue_sessions_per_worker_max < most
+	    ? (size_t)q->conf.queue_sessions_per_worker_max : most;
+}
+
 int
 worker_run(struct queued *q, unsigned number)
 {
 	static const struct chan_server_ops ops = {
 	    .record = on_record, .opened = on_opened, .closed = on_closed};
 	static const struct chan_link_ops qmgr_ops = {.record = qmgr_record};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct worker w = {.q = q};
 	struct sandbox_path paths[] = {{q->queue_fd, NULL, SANDBOX_WRITE}};
 	struct sandbox_args args = {.uid = q->uid,
@@ -627,19 +776,22 @@ worker_run(struct queued *q, unsigned number)
 	    .npaths = 1};
 
 	proc_title("worker %u", number);
+	/* A limit of the file size is a full disk, not the end. */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	durable_init();
 	sandbox_enter(ROLE_QUEUED_WORKER, &args);
-	w.octets = mem_alloc(PIPE_BUFFER);
+	relay_open(&w.relay);
 	w.complete_end = &w.complete;
 	w.loop = loop_new();
-	space_init(&w.space, q->queue_fd, q->conf.queue_reserve,
+	space_init(&w.space, q->incoming_fd, q->conf.queue_reserve,
 	    q->conf.queue_reserve_inodes);
+	w.timer = loop_timer_new(w.loop, on_timer, &w);
 	loop_signal(w.loop, SIGTERM, on_term, &w);
+	loop_signal(w.loop, SIGHUP, on_hup, &w);
 	w.qmgr = chan_link_new(w.loop, SOCKET_NOTICE, &notice_contract,
 	    &qmgr_ops, &w);
 	w.server = chan_server_new(w.loop, q->listen_fd, &queue_contract, &ops,
-	    &w, q->client_uids, q->nclients,
-	    q->conf.queue_sessions_per_worker_max, true);
+	    &w, q->client_uids, q->nclients, peers_max(q), true);
 	loop_after(w.loop, after_round, &w);
 	loop_run(w.loop);
 	return 0;
