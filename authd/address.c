@@ -1,10 +1,10 @@
 /*
- * Questions about addresses, in authd: CHECK at RCPT (smtpd's sessions), RESOLVE
- * (qmgr), EXPN.  The addresses are clients' or stand in forward files.
+ * Questions about addresses, in authd: CHECK at RCPT (smtpd's sessions),
+ * RESOLVE (qmgr), EXPN.  The addresses are clients' or stand in forward files.
  *
  * Most answers are there at once and leave with one write.  What is not done
- * after SLICE_STEPS steps becomes a task: tasks take turns, one slice a round of
- * the loop, and wait while their peer does not read.
+ * after SLICE_STEPS steps becomes a task: tasks take turns, one slice a round
+ * of the loop, and wait while their peer does not read.
  */
 #include <stdlib.h>
 #include <string.h>

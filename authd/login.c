@@ -7,6 +7,8 @@
  * An attempt whose session hangs up is still verified and counted: the delay is
  * no reason to try elsewhere.
  */
+#include <sys/queue.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,13 +34,13 @@ struct logins {
 	struct name name;      /* scratch */
 	struct mailbox mailbox; /* scratch */
 	char dummy[PASSWORD_STORED_MAX + 1];
-	struct attempt *attempts;
+	LIST_HEAD(, attempt) attempts;
 };
 
 /* One LOGIN_TRY, from its arrival to its answer. */
 struct attempt {
 	struct logins *l;
-	struct attempt *next, *prev;
+	LIST_ENTRY(attempt) list;
 	struct chan_peer *peer;   /* NULL: gone */
 	struct loop_timer *timer; /* holds the answer back; NULL until then */
 	uint64_t rid;
@@ -66,12 +68,7 @@ attempt_free(struct attempt *a)
 {
 	if (a->peer != NULL)
 		chan_peer_set_data(a->peer, NULL);
-	if (a->prev != NULL)
-		a->prev->next = a->next;
-	else
-		a->l->attempts = a->next;
-	if (a->next != NULL)
-		a->next->prev = a->prev;
+	LIST_REMOVE(a, list);
 	loop_timer_free(&a->timer);
 	buf_free(&a->text);
 	free(a);
@@ -144,7 +141,7 @@ login_good(struct attempt *a)
 		attempt_free(a);
 		return;
 	}
-	if (!ticket_issue(l->args.tickets, a->service, a->sid, &a->owner, now,
+	if (!ticket_issue(l->args.tickets, &a->owner, now,
 	    (int64_t)l->args.conf->ticket_life_ms, ticket)) {
 		login_temp(a, "too many tickets are out");
 		return;
@@ -215,8 +212,9 @@ find_user(struct logins *l, struct attempt *a, const struct login_try *msg,
 	a->why = msg->mechanism == LOGIN_APOP ? "wrong digest"
 	    : "wrong password";
 	a->exists = true;
-	a->owner = (struct ticket_owner){keep(a, m->address), m->uid, m->gid,
-	    keep(a, m->home), keep(a, m->maildir)};
+	a->owner = (struct ticket_owner){a->service, a->sid,
+	    keep(a, m->address), m->uid, m->gid, keep(a, m->home),
+	    keep(a, m->maildir)};
 	*stored = m->password;
 	return true;
 }
@@ -238,10 +236,7 @@ attempt_new(struct logins *l, struct chan_peer *p, const struct login_try *msg)
 	/* What has no address counts as one: sessions from a UNIX socket. */
 	if (!ip_parse(msg->client_ip, &a->ip))
 		memset(&a->ip, 0, sizeof(a->ip));
-	a->next = l->attempts;
-	if (a->next != NULL)
-		a->next->prev = a;
-	l->attempts = a;
+	LIST_INSERT_HEAD(&l->attempts, a, list);
 	chan_peer_set_data(p, a);
 	return a;
 }
@@ -336,19 +331,20 @@ logins_pause(struct logins *l)
 bool
 logins_busy(const struct logins *l)
 {
-	return l->attempts != NULL;
+	return !LIST_EMPTY(&l->attempts);
 }
 
 void
 logins_free(struct logins **lp)
 {
 	struct logins *l = *lp;
+	struct attempt *a;
 
 	if (l == NULL)
 		return;
 	chan_server_free(&l->server);
-	while (l->attempts != NULL)
-		attempt_free(l->attempts);
+	while ((a = LIST_FIRST(&l->attempts)) != NULL)
+		attempt_free(a);
 	name_free(&l->name);
 	mailbox_free(&l->mailbox);
 	free(l);

@@ -283,7 +283,8 @@ show(struct resolve *r, struct address_target *out, uint32_t kind)
 }
 
 static enum resolve_step
-show_address(struct resolve *r, struct slice address, struct address_target *out)
+show_address(struct resolve *r, struct slice address,
+    struct address_target *out)
 {
 	if (!first_time(r, 'a', r->name.full))
 		return RESOLVE_STEP_WORKED;

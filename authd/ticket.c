@@ -81,12 +81,11 @@ free_place(struct tickets *t, int64_t now_ms)
 }
 
 bool
-ticket_issue(struct tickets *t, struct slice service, struct slice sid,
-    const struct ticket_owner *owner, int64_t now_ms, int64_t life_ms,
-    unsigned char out[TICKET_LEN])
+ticket_issue(struct tickets *t, const struct ticket_owner *owner,
+    int64_t now_ms, int64_t life_ms, unsigned char out[TICKET_LEN])
 {
-	const struct slice parts[5] = {service, sid, owner->user, owner->home,
-	    owner->maildir};
+	const struct slice parts[5] = {owner->service, owner->sid, owner->user,
+	    owner->home, owner->maildir};
 	struct ticket *k = free_place(t, now_ms);
 	struct buf text = BUF_INIT(TEXT_MAX), taken;
 	size_t i, place;
@@ -153,8 +152,8 @@ ticket_redeem(struct tickets *t, const struct ticket_redeem *msg,
 	good = k->until_ms > now_ms && slice_eq(part[0], msg->service) &&
 	    slice_eq(part[1], msg->sid);
 	if (good)
-		*owner = (struct ticket_owner){part[2], k->uid, k->gid,
-		    part[3], part[4]};
+		*owner = (struct ticket_owner){part[0], part[1], part[2],
+		    k->uid, k->gid, part[3], part[4]};
 	free(t->redeemed);
 	t->redeemed = k->text;
 	k->text = NULL;

@@ -15,8 +15,9 @@
 
 struct tickets;
 
-/* Whose rights; strings are copied. */
+/* Whose rights, and who may have them; strings are copied. */
 struct ticket_owner {
+	struct slice service, sid;
 	struct slice user;
 	uint32_t uid, gid;
 	struct slice home, maildir;
@@ -28,9 +29,8 @@ void tickets_free(struct tickets **t);
 void tickets_wipe(struct tickets *t);
 
 /* False: TICKETS_MAX are out. */
-bool ticket_issue(struct tickets *t, struct slice service, struct slice sid,
-    const struct ticket_owner *owner, int64_t now_ms, int64_t life_ms,
-    unsigned char out[TICKET_LEN]);
+bool ticket_issue(struct tickets *t, const struct ticket_owner *owner,
+    int64_t now_ms, int64_t life_ms, unsigned char out[TICKET_LEN]);
 
 /* A ticket is spent by its first use, also by a wrong service or session.
  * *owner's strings live until the next call. */

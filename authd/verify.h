@@ -1,7 +1,7 @@
 /*
  * Passwords are verified in child processes, one at a time in each, so that a
- * slow hash stalls nobody.  A child that dies or takes too long is replaced; its
- * request ends with VERIFY_FAULT.
+ * slow hash stalls nobody.  A child that dies or takes too long is replaced;
+ * its request ends with VERIFY_FAULT.
  */
 #ifndef AUTHD_VERIFY_H
 #define AUTHD_VERIFY_H

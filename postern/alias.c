@@ -119,9 +119,10 @@ int
 alias_add(struct postern *p, int argc, char *argv[])
 {
 	bool replace = false;
-	struct args_option options[] = {{"replace", 0, &replace, NULL}};
+	struct args_option options[] = {{"replace", 0, &replace, NULL},
+	    ARGS_END};
 
-	if (!args_take(p, &argc, argv, options, 1, false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc < 2)
 		return command_usage(alias_add);
@@ -188,7 +189,7 @@ alias_list(struct postern *p, int argc, char *argv[])
 	struct listing l = {.p = p, .part = SLICE_EMPTY};
 	int code;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc > 1)
 		return command_usage(alias_list);
@@ -209,7 +210,7 @@ alias_remove(struct postern *p, int argc, char *argv[])
 {
 	int code;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc != 1)
 		return command_usage(alias_remove);

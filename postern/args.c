@@ -2,6 +2,7 @@
  * The command line, in the admin's command.  getopt(3) would do, but not say
  * which long option lacks what in the words of the rest.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "postern/args.h"
@@ -60,6 +61,7 @@ take(const struct args_option *options, size_t n, int argc, char *argv[],
 		out_error("%s: needs a value", arg);
 		return false;
 	}
+	assert(o->value != NULL);
 	*o->value = value;
 	return true;
 }
@@ -68,7 +70,7 @@ take(const struct args_option *options, size_t n, int argc, char *argv[],
 
 bool
 args_take(struct postern *p, int *argc, char *argv[],
-    const struct args_option *options, size_t n, bool first_only)
+    const struct args_option *options, bool first_only)
 {
 	struct args_option all[OPTIONS_MAX] = {
 		{"config", 'c', NULL, &p->file},
@@ -77,8 +79,10 @@ args_take(struct postern *p, int *argc, char *argv[],
 	int i, kept = 0;
 	size_t total = 2;
 
-	for (; n > 0 && total < OPTIONS_MAX; n--)
-		all[total++] = *options++;
+	for (; options != NULL && options->name != NULL; options++) {
+		assert(total < OPTIONS_MAX);
+		all[total++] = *options;
+	}
 	for (i = 0; i < *argc; i++) {
 		if (strcmp(argv[i], "--") == 0) {
 			i++;

@@ -13,13 +13,15 @@ struct args_option {
 	const char **value; /* ... to what follows */
 };
 
+#define ARGS_END {NULL, 0, NULL, NULL}
+
 /*
- * Takes the options (n of them) and those of all commands out of argv; what
- * stays are the operands.  False: said what is wrong.
+ * Takes the options (up to ARGS_END, or NULL) and those of all commands out of
+ * argv; what stays are the operands.  False: said what is wrong.
  * first_only: stops at the first operand.
  */
 struct postern;
 bool args_take(struct postern *p, int *argc, char *argv[],
-    const struct args_option *options, size_t n, bool first_only);
+    const struct args_option *options, bool first_only);
 
 #endif

@@ -140,7 +140,7 @@ check_command(struct postern *p, int argc, char *argv[])
 {
 	struct check c = {.p = p, .root = geteuid() == 0};
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc != 0)
 		return command_usage(check_command);

@@ -136,12 +136,13 @@ command_run(int argc, char *argv[])
 	struct postern p = {.file = CONF_DEFAULT_FILE};
 	const struct command *c;
 	bool want_help = false;
-	struct args_option options[] = {{"help", 'h', &want_help, NULL}};
+	struct args_option options[] = {{"help", 'h', &want_help, NULL},
+	    ARGS_END};
 	int code, words;
 
 	argc--;
 	argv++;
-	if (!args_take(&p, &argc, argv, options, 1, true))
+	if (!args_take(&p, &argc, argv, options, true))
 		return EXIT_PERMANENT;
 	if (want_help || (argc > 0 && strcmp(argv[0], "help") == 0)) {
 		help(stdout);
@@ -168,7 +169,7 @@ command_run(int argc, char *argv[])
 int
 setup_command(struct postern *p, int argc, char *argv[])
 {
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc != 0)
 		return command_usage(setup_command);

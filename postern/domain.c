@@ -11,22 +11,15 @@
 #include "postern/out.h"
 #include "postern/tables.h"
 
-static int
-start(struct postern *p, int *argc, char *argv[], int want,
-    const struct args_option *options, size_t n,
-    int (*run)(struct postern *, int, char *[]))
+static bool
+check_name(const char *name)
 {
 	const char *why;
 
-	if (!args_take(p, argc, argv, options, n, false))
-		return EXIT_PERMANENT;
-	if (*argc != want)
-		return command_usage(run);
-	if (want == 1 && !address_domain(slice_of(argv[0]), true, &why)) {
-		out_error("%s: no domain: %s", argv[0], why);
-		return EXIT_PERMANENT;
-	}
-	return command_conf(p) ? 0 : EXIT_PERMANENT;
+	if (address_domain(slice_of(name), true, &why))
+		return true;
+	out_error("%s: no domain: %s", name, why);
+	return false;
 }
 
 int
@@ -36,9 +29,12 @@ domain_add(struct postern *p, int argc, char *argv[])
 	size_t i;
 	int code;
 
-	code = start(p, &argc, argv, 1, NULL, 0, domain_add);
-	if (code != 0)
-		return code;
+	if (!args_take(p, &argc, argv, NULL, false))
+		return EXIT_PERMANENT;
+	if (argc != 1)
+		return command_usage(domain_add);
+	if (!check_name(argv[0]) || !command_conf(p))
+		return EXIT_PERMANENT;
 	for (i = 0; argv[0][i] != '\0'; i++)
 		buf_addc(&line, argv[0][i] >= 'A' && argv[0][i] <= 'Z'
 		    ? (char)(argv[0][i] | 0x20) : argv[0][i]);
@@ -73,10 +69,14 @@ int
 domain_list(struct postern *p, int argc, char *argv[])
 {
 	struct listing l = {.p = p};
-	int code = start(p, &argc, argv, 0, NULL, 0, domain_list);
+	int code;
 
-	if (code != 0)
-		return code;
+	if (!args_take(p, &argc, argv, NULL, false))
+		return EXIT_PERMANENT;
+	if (argc != 0)
+		return command_usage(domain_list);
+	if (!command_conf(p))
+		return EXIT_PERMANENT;
 	if (p->json)
 		json_array(&l.j);
 	code = tables_each(p, TABLE_DOMAINS, list_one, &l);
@@ -126,10 +126,17 @@ int
 domain_remove(struct postern *p, int argc, char *argv[])
 {
 	bool force = false;
-	struct args_option options[] = {{"force", 'f', &force, NULL}};
-	int code = start(p, &argc, argv, 1, options, 1, domain_remove);
+	struct args_option options[] = {{"force", 'f', &force, NULL},
+	    ARGS_END};
+	int code = 0;
 
-	if (code == 0 && !force)
+	if (!args_take(p, &argc, argv, options, false))
+		return EXIT_PERMANENT;
+	if (argc != 1)
+		return command_usage(domain_remove);
+	if (!command_conf(p))
+		return EXIT_PERMANENT;
+	if (!force)
 		code = refuse_used(p, slice_of(argv[0]));
 	if (code == 0)
 		code = tables_edit(p, TABLE_DOMAINS, slice_of(argv[0]), NULL,

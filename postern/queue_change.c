@@ -1,8 +1,8 @@
 /*
  * `postern queue hold`, release, retry and remove.  Runs as user_queue.  A
  * running qmgr is asked (contract "control"); when it is stopped its lock is
- * taken and the files are changed here, by the same rules: FAILED recipients
- * become TODO by release and retry, corrupt/ is never touched.
+ * taken and the files are changed here, by the same rules: release and retry
+ * make due again what has failed for good, and corrupt/ is never touched.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -130,7 +130,8 @@ change_file(struct change *c, const struct queue_item *item,
 			say(a, CONTROL_DONE, "is tried when qmgr starts");
 		break;
 	case CONTROL_RETRY:
-		if (!make_due(c, file, "retry") || (item->dir == QDIR_DEFERRED &&
+		if (!make_due(c, file, "retry") ||
+		    (item->dir == QDIR_DEFERRED &&
 		    qfile_set_hint(file, c->q.now_ms) != 0))
 			say_errno(a, "cannot be made due");
 		else
@@ -343,12 +344,12 @@ run(struct postern *p, int argc, char *argv[], enum control_action action,
 	struct queue_filter f = {.state = NULL};
 	const char *reason = "";
 	struct args_option options[] = {QUEUE_FILTER_OPTIONS(f),
-	    {"all", 0, &f.all, NULL}, {"reason", 'r', NULL, &reason}};
+	    {"all", 0, &f.all, NULL}, {"reason", 'r', NULL, &reason},
+	    ARGS_END};
 	bool filtered;
 	int code;
 
-	if (!args_take(p, &argc, argv, options,
-	    sizeof(options) / sizeof(options[0]), false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	filtered = f.state != NULL || f.sender != NULL ||
 	    f.recipient != NULL || f.age != NULL;

@@ -328,7 +328,7 @@ queue_explain(struct postern *p, int argc, char *argv[])
 	struct queue q;
 	int code, result, i;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc == 0)
 		return command_usage(queue_explain);

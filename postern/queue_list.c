@@ -185,11 +185,10 @@ int
 queue_list(struct postern *p, int argc, char *argv[])
 {
 	struct listing l = {.filter = {.state = NULL}};
-	struct args_option options[] = {QUEUE_FILTER_OPTIONS(l.filter)};
+	struct args_option options[] = {QUEUE_FILTER_OPTIONS(l.filter), ARGS_END};
 	int code;
 
-	if (!args_take(p, &argc, argv, options,
-	    sizeof(options) / sizeof(options[0]), false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc != 0)
 		return command_usage(queue_list);

@@ -234,12 +234,13 @@ int
 queue_show(struct postern *p, int argc, char *argv[])
 {
 	bool message = false;
-	struct args_option options[] = {{"message", 'm', &message, NULL}};
+	struct args_option options[] = {{"message", 'm', &message, NULL},
+	    ARGS_END};
 	struct json j = {.depth = 0};
 	struct queue q;
 	int code, result, i;
 
-	if (!args_take(p, &argc, argv, options, 1, false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc == 0)
 		return command_usage(queue_show);

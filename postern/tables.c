@@ -193,7 +193,7 @@ table_command(struct postern *p, int argc, char *argv[])
 	int code = 0, result;
 	size_t i;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc > 1)
 		return command_usage(table_command);

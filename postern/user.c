@@ -87,12 +87,12 @@ user_add(struct postern *p, int argc, char *argv[])
 	const char *uid = NULL, *gid = NULL, *home = "", *maildir = "";
 	struct args_option options[] = {SECRET_OPTIONS(secret),
 	    {"uid", 0, NULL, &uid}, {"gid", 0, NULL, &gid},
-	    {"home", 0, NULL, &home}, {"maildir", 0, NULL, &maildir}};
+	    {"home", 0, NULL, &home}, {"maildir", 0, NULL, &maildir},
+	    ARGS_END};
 	struct table_user u = {.gecos = SLICE_EMPTY, .shell = SLICE_EMPTY,
 	    .extra = SLICE_EMPTY};
 
-	if (!args_take(p, &argc, argv, options,
-	    sizeof(options) / sizeof(options[0]), false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc != 1)
 		return command_usage(user_add);
@@ -170,10 +170,9 @@ int
 user_passwd(struct postern *p, int argc, char *argv[])
 {
 	struct secret_options secret = {.file = NULL};
-	struct args_option options[] = {SECRET_OPTIONS(secret)};
+	struct args_option options[] = {SECRET_OPTIONS(secret), ARGS_END};
 
-	if (!args_take(p, &argc, argv, options,
-	    sizeof(options) / sizeof(options[0]), false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc != 1)
 		return command_usage(user_passwd);
@@ -190,7 +189,7 @@ user_remove(struct postern *p, int argc, char *argv[])
 	const char *why;
 	int code;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc != 1)
 		return command_usage(user_remove);
@@ -289,7 +288,7 @@ user_list(struct postern *p, int argc, char *argv[])
 	struct listing l = {.p = p, .part = SLICE_EMPTY};
 	int code;
 
-	if (!args_take(p, &argc, argv, NULL, 0, false))
+	if (!args_take(p, &argc, argv, NULL, false))
 		return EXIT_PERMANENT;
 	if (argc > 1)
 		return command_usage(user_list);

@@ -1,4 +1,4 @@
-/* Unit tests of authd/address.c: the contract "address", asked over a socket. */
+/* Unit tests of authd/address.c: the contract "address" over a socket. */
 #include <string.h>
 #include <sys/socket.h>
 

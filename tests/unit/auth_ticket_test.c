@@ -11,15 +11,14 @@ static struct tickets *t;
 static unsigned char ticket[TICKET_LEN];
 
 static const struct ticket_owner ann = {
-	{"ann@example.org", 15}, 4001, 4002, {"/home/ann", 9},
-	{"/home/ann/Maildir", 17}};
+	{"pop3", 4}, {"sid1", 4}, {"ann@example.org", 15}, 4001, 4002,
+	{"/home/ann", 9}, {"/home/ann/Maildir", 17}};
 
 static void
 setup(void)
 {
 	t = tickets_new();
-	ck_assert(ticket_issue(t, SLICE("pop3"), SLICE("sid1"), &ann, 1000,
-	    500, ticket));
+	ck_assert(ticket_issue(t, &ann, 1000, 500, ticket));
 }
 
 static void
@@ -109,17 +108,13 @@ START_TEST(bounded)
 	int i;
 
 	for (i = 1; i < TICKETS_MAX; i++)
-		ck_assert(ticket_issue(t, SLICE("pop3"), SLICE("s"), &ann,
-		    1000, 500, other));
-	ck_assert(!ticket_issue(t, SLICE("pop3"), SLICE("s"), &ann, 1499, 500,
-	    other));
+		ck_assert(ticket_issue(t, &ann, 1000, 500, other));
+	ck_assert(!ticket_issue(t, &ann, 1499, 500, other));
 	/* the first one is still good, and its place is free afterwards */
 	ck_assert(redeem("pop3", "sid1", 1499, &owner));
-	ck_assert(ticket_issue(t, SLICE("pop3"), SLICE("s"), &ann, 1499, 500,
-	    other));
+	ck_assert(ticket_issue(t, &ann, 1499, 500, other));
 	/* all others have had their time */
-	ck_assert(ticket_issue(t, SLICE("pop3"), SLICE("s"), &ann, 1500, 500,
-	    other));
+	ck_assert(ticket_issue(t, &ann, 1500, 500, other));
 }
 END_TEST
 

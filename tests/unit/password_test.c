@@ -11,7 +11,7 @@ Suite *password_suite(void);
 
 /* "Hello world!", made by openssl passwd */
 #define SHA512                                                                 \
-	"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8"                                    \
+	"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8"                                 \
 	"iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
 #define SHA256                                                                 \
 	"$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"
