@@ -87,7 +87,7 @@ connect_queue(struct session *s)
 
 /* Waits for the record `type`, which carries a status. */
 static bool
-wait_status(struct session *s, uint16_t type, int64_t wait_ms,
+wait_status(struct session *s, uint16_t type, int64_t until_ms,
     struct status *st)
 {
 	union queue_msg msg;
@@ -96,7 +96,7 @@ wait_status(struct session *s, uint16_t type, int64_t wait_ms,
 	uint16_t got;
 
 	if (chan_wait(s->queue.chan, &got, &msg, sizeof(msg), fds, &nfds,
-	    deadline(s, wait_ms)) != CHAN_OK || got != type)
+	    until_ms) != CHAN_OK || got != type)
 		return false;
 	status_set(st, msg.result.code, msg.result.subject, msg.result.detail,
 	    "%.*s", SLICE_FMT(msg.result.text));
@@ -161,7 +161,8 @@ enqueue_open(struct session *s, struct slice id, uint64_t size)
 		if (fresh && !connect_queue(s))
 			return false;
 		chan_queue(q->chan, QUEUE_OPEN, &open, NULL, 0);
-		if (wait_status(s, QUEUE_OPENED, OPEN_WAIT_MS, &q->status)) {
+		if (wait_status(s, QUEUE_OPENED, deadline(s, OPEN_WAIT_MS),
+		    &q->status)) {
 			room_learn(q, status_class(&q->status) == STATUS_OK);
 			if (status_class(&q->status) != STATUS_OK)
 				return false;
@@ -331,7 +332,9 @@ enqueue_end(struct session *s, struct status *st)
 	if (!q->failed) {
 		end.octets = q->written;
 		chan_queue(q->chan, QUEUE_END, &end, NULL, 0);
-		if (!wait_status(s, QUEUE_RESULT, RESULT_WAIT_MS, &q->status))
+		/* No deadline of the client's: it has done its part. */
+		if (!wait_status(s, QUEUE_RESULT, clock_mono_ms() +
+		    RESULT_WAIT_MS, &q->status))
 			lost(q, "no result");
 		if (status_class(&q->status) != STATUS_OK)
 			room_learn(q, false);

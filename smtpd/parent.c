@@ -31,6 +31,7 @@
 
 #define ACCEPT_BURST 32     /* connections taken in one round */
 #define EXHAUSTED_MS 50     /* without descriptors: a pause */
+#define EXHAUSTED_LOG_MS 10000 /* and one line in the log in that time */
 #define STOP_WAIT_MS 3000   /* for sessions to finish their step */
 #define REFUSALS_LOGGED 10  /* lines in one span */
 #define REFUSALS_SPAN_MS 1000
@@ -52,6 +53,7 @@ struct parent {
 	/* A flood of refused connections must not become one of log lines. */
 	int64_t span_ms;
 	unsigned refusals;
+	int64_t quiet_ms; /* until then no line on exhaustion */
 };
 
 static void on_connection(void *arg, unsigned events);
@@ -92,7 +94,10 @@ on_timer(void *arg)
 static void
 exhausted(struct parent *p, const char *what)
 {
-	LOG_ERROR("cannot-accept", LS("step", what), LE());
+	if (loop_now(p->loop) >= p->quiet_ms) {
+		LOG_ERROR("cannot-accept", LS("step", what), LE());
+		p->quiet_ms = loop_now(p->loop) + EXHAUSTED_LOG_MS;
+	}
 	accept_from_none(p);
 	loop_timer_in(p->timer, EXHAUSTED_MS);
 }

@@ -4,6 +4,8 @@
  * secret, no file and no right but to its client's socket, to two channels the
  * parent hands it and to a pipe of its own.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -188,13 +190,14 @@ one_command(struct session *s, const sigset_t *waiting)
 }
 
 /* The last reply must not be lost because input was left unread: the kernel
- * would reset the connection. */
+ * would reset the connection.  The client sees the end at once and closes. */
 static void
 linger(struct session *s)
 {
 	struct slice in;
 	size_t dropped = 0;
 
+	(void)shutdown(stream_fd(s->net), SHUT_WR);
 	stream_deadline(s->net, clock_mono_ms() + LINGER_MS);
 	while (dropped < LINGER_MAX &&
 	    stream_peek(s->net, 1, &in) == STREAM_OK) {
