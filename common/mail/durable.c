@@ -16,12 +16,14 @@
 #include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/random.h"
 #include "common/base/slice.h"
 #include "common/mail/durable.h"
@@ -345,6 +347,67 @@ durable_sync(struct durable *d, enum durable_mode mode)
 	if (sync_all(d->fd) < 0)
 		return -1;
 	return mode == DURABLE_STRICT ? sync_all(d->dirfd) : 0;
+}
+
+/* A file behind v[i] that shares its file system and has been synced. */
+static bool
+covered(struct durable *const *v, const dev_t *devs, size_t n, size_t i,
+    int *errors)
+{
+	size_t k;
+
+	for (k = i + 1; k < n; k++)
+		if (v[k] != NULL && devs[k] == devs[i]) {
+			errors[i] = errors[k];
+			return true;
+		}
+	return false;
+}
+
+static int
+sync_one(struct durable *d, enum durable_mode mode)
+{
+	return durable_sync(d, mode) == 0 ? 0 : errno;
+}
+
+static void
+sync_ordered(struct durable *const *v, size_t n, dev_t *devs, int *errors)
+{
+	struct stat st;
+	size_t i;
+
+	for (i = n; i-- > 0;) {
+		if (v[i] == NULL)
+			continue;
+		if (fstat(v[i]->fd, &st) < 0) {
+			errors[i] = errno;
+			devs[i] = (dev_t)-1; /* covers nobody */
+			continue;
+		}
+		devs[i] = st.st_dev;
+		if (!covered(v, devs, n, i, errors))
+			errors[i] = sync_one(v[i], DURABLE_ORDERED);
+	}
+}
+
+void
+durable_sync_all(struct durable *const *v, size_t n, enum durable_mode mode,
+    int *errors)
+{
+	dev_t *devs;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		errors[i] = 0;
+	if (mode == DURABLE_ORDERED && n > 1) {
+		devs = mem_array(n, sizeof(*devs));
+		sync_ordered(v, n, devs, errors);
+		free(devs);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		if (v[i] != NULL)
+			errors[i] = sync_one(v[i], mode);
 }
 
 void

@@ -50,6 +50,15 @@ int durable_link(struct durable *d, const char *name);
 /* The commit.  After a failure the file must not be trusted again.  Strict
  * needs dirfd to be open for reading (not O_PATH). */
 int durable_sync(struct durable *d, enum durable_mode mode);
+/*
+ * The commit of n files that were linked in this order; v may have holes (NULL).
+ * errors[i] becomes 0 or the errno of file i.  Ordered: the fsync of the last
+ * one commits the journal with the names of all before it on that file system,
+ * whose data durable_flush has seen written; each further fsync would only make
+ * the device flush its cache once more.  When it fails, all are failed.
+ */
+void durable_sync_all(struct durable *const *v, size_t n,
+    enum durable_mode mode, int *errors);
 /* Closes; what was not linked vanishes.  unlink_name: also the linked name. */
 void durable_drop(struct durable *d, const char *unlink_name);
 
