@@ -34,7 +34,7 @@ struct logins {
 	struct name name;      /* scratch */
 	struct mailbox mailbox; /* scratch */
 	char dummy[PASSWORD_STORED_MAX + 1];
-	LIST_HEAD(, attempt) attempts;
+	LIST_HEAD(attempt_list, attempt) attempts;
 };
 
 /* One LOGIN_TRY, from its arrival to its answer. */
@@ -338,13 +338,15 @@ void
 logins_free(struct logins **lp)
 {
 	struct logins *l = *lp;
-	struct attempt *a;
+	struct attempt *a, *next;
 
 	if (l == NULL)
 		return;
 	chan_server_free(&l->server);
-	while ((a = LIST_FIRST(&l->attempts)) != NULL)
+	for (a = LIST_FIRST(&l->attempts); a != NULL; a = next) {
+		next = LIST_NEXT(a, list);
 		attempt_free(a);
+	}
 	name_free(&l->name);
 	mailbox_free(&l->mailbox);
 	free(l);

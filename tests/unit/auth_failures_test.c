@@ -69,7 +69,7 @@ END_TEST
 START_TEST(block_by_address)
 {
 	int i;
-	char user[8];
+	char user[16];
 
 	for (i = 0; i < 4; i++) {
 		snprintf(user, sizeof(user), "u%d", i);

@@ -366,8 +366,9 @@ START_TEST(table_gone)
 	    table_files[_i]);
 	ck_assert_int_eq(unlink(path), 0);
 	resolve_free(&r);
-	auth_setup_conf(&f, "");
 	directory_free(&f.directory);
+	conf_free(&f.conf);
+	auth_setup_conf(&f, "");
 	f.directory = directory_new(&(struct directory_args){
 	    .conf = &f.conf, .table_fd = f.table_fd, .etc_fd = -1});
 	r = resolve_new(f.directory);
