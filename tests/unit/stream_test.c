@@ -392,6 +392,35 @@ START_TEST(test_preload_grows)
 }
 END_TEST
 
+/* Buffers made ahead serve as others do, also when they are replaced. */
+START_TEST(test_prepare)
+{
+	struct stream *s = stream_prepare(8, 16);
+	struct slice line;
+
+	stream_attach(s, pair[0]);
+	peer_says("a\r\n01\r\n");
+	ck_assert_int_eq(stream_line(s, 6, &line), LINE_OK);
+	check_slice(line, "a");
+	stream_puts(s, "0123456789abcdef");
+	stream_puts(s, "g");
+	ck_assert_int_eq(stream_flush(s), STREAM_OK);
+	check_slice(peer_hears(), "0123456789abcdefg");
+	ck_assert_int_eq(stream_line(s, 6, &line), LINE_OK);
+	check_slice(line, "01");
+	stream_preload(s, SLICE("preloaded\r\n"));
+	ck_assert_int_eq(stream_line(s, 9, &line), LINE_OK);
+	check_slice(line, "preloaded");
+	stream_preload(s, SLICE("once more, longer\r\n"));
+	ck_assert_int_eq(stream_line(s, 17, &line), LINE_OK);
+	check_slice(line, "once more, longer");
+	stream_free(&s);
+	ck_assert_ptr_null(s);
+	s = stream_prepare(8, 16);
+	stream_free(&s);
+}
+END_TEST
+
 START_TEST(test_reading_flushes)
 {
 	struct stream *s = stream_new(pair[0], 64, 64);
@@ -655,6 +684,7 @@ stream_suite(void)
 	tcase_add_test(tc, test_peek_bulk);
 	tcase_add_test(tc, test_scan_after_consume);
 	tcase_add_test(tc, test_preload_grows);
+	tcase_add_test(tc, test_prepare);
 	tcase_add_test(tc, test_reading_flushes);
 	tcase_add_test(tc, test_output_sizes);
 	tcase_add_test(tc, test_timeouts);
