@@ -9,6 +9,7 @@
  * first sync's journal commit often carries the others.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "common/base/buf.h"
@@ -173,9 +174,8 @@ write_expansion(struct qmgr *qm, struct rcpt *r)
 
 	if (!file_need(qm, m))
 		return false;
-	m->pinned = true;
 	chain_of(m->q, r, &chain);
-	if (chain.n >= qm->conf.alias_depth_max || chain.n == ANCESTORS_MAX) {
+	if (chain.n > qm->conf.alias_depth_max || chain.n == ANCESTORS_MAX) {
 		refuse(qm, r, 550, 4, 6, "aliases and forwards are nested too deep");
 		return false;
 	}
@@ -184,8 +184,10 @@ write_expansion(struct qmgr *qm, struct rcpt *r)
 		refuse(qm, r, 550, 2, 4, "expands to too many recipients");
 		return false;
 	}
-	if (append(r, &chain) == 0)
+	if (append(r, &chain) == 0) {
+		m->pinned = true; /* until it is synced */
 		return true;
+	}
 	if (errno == EINVAL || errno == EOVERFLOW) {
 		/* Nothing the sender could do about it. */
 		refuse(qm, r, 451, 3, 5, "expands to something that cannot be "
@@ -204,6 +206,12 @@ sync_batch(struct rcpt *const *batch, size_t n)
 {
 	struct message *m;
 
+	/* All have their blocks before the first commit, which then carries
+	 * the others. */
+	for (size_t i = 0; n > 1 && i < n; i++)
+		if (batch[i]->m->verdict == VERDICT_GOOD)
+			(void)sync_file_range(qfile_fd(batch[i]->m->q), 0, 0,
+			    SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < n; i++) {
 		m = batch[i]->m;
 		if (m->journalled || m->verdict != VERDICT_GOOD)

@@ -15,12 +15,11 @@
 #include "common/io/loop.h"
 #include "qmgr/qmgr.h"
 
-#define OPEN_MAX_FILES 64
+#define OPEN_MAX_FILES 256
 #define OPEN_MAX_RCPTS 200000 /* recipients in memory because of open files */
 #define RECORD_MS 20   /* a message that ends sooner needs no record */
 #define SYNC_MS 500    /* "within a second" */
 #define SYNC_MAX 256   /* descriptors waiting for it */
-#define SYNC_STEP 8
 
 /* ---- open files ---- */
 
@@ -146,8 +145,9 @@ record_attempts(struct message *m)
 	return result;
 }
 
+/* The states of those that will not be tried again; *any: there were some. */
 static int
-record_states(struct qmgr *qm, struct message *m)
+record_states(struct qmgr *qm, struct message *m, bool *any)
 {
 	struct rcpt *r, *next;
 	size_t row;
@@ -160,6 +160,7 @@ record_states(struct qmgr *qm, struct message *m)
 		    (!qfile_find(m->q, r->number, &row) ||
 		    qfile_set_state(m->q, row, r->state) != 0))
 			return -1;
+		*any |= r->state != QSTATE_TODO;
 		message_drop_rcpt(qm, r);
 	}
 	return 0;
@@ -168,6 +169,8 @@ record_states(struct qmgr *qm, struct message *m)
 bool
 file_record(struct qmgr *qm, struct message *m)
 {
+	bool any = false;
+
 	if (m->on_record)
 		TAILQ_REMOVE(&qm->record, m, soon);
 	m->on_record = false;
@@ -175,14 +178,17 @@ file_record(struct qmgr *qm, struct message *m)
 		return true;
 	if (!file_need(qm, m))
 		return false;
-	if (record_attempts(m) != 0 || record_states(qm, m) != 0) {
+	if (record_attempts(m) != 0 || record_states(qm, m, &any) != 0) {
 		if (!m->told)
 			LOG_ERROR("outcome-not-written", LS("id", m->id.s),
 			    LS("dir", qdir_names[m->dir]), LE());
 		m->told = true;
 		return false;
 	}
-	file_sync_later(qm, m);
+	/* To lose an attempt that failed for now costs an attempt; to lose a
+	 * delivery is to repeat it. */
+	if (any)
+		file_sync_later(qm, m);
 	return true;
 }
 
@@ -208,7 +214,7 @@ file_sync_later(struct qmgr *qm, struct message *m)
 	if (m->synced == qm->sync_round)
 		return;
 	if (qm->nsync == SYNC_MAX)
-		(void)file_sync_some(qm, SYNC_STEP);
+		(void)file_sync_one(qm);
 	fd = fcntl(qfile_fd(m->q), F_DUPFD_CLOEXEC, 3);
 	if (fd == -1) {
 		if (qfile_sync(m->q) != 0)
@@ -223,19 +229,19 @@ file_sync_later(struct qmgr *qm, struct message *m)
 }
 
 bool
-file_sync_some(struct qmgr *qm, size_t most)
+file_sync_one(struct qmgr *qm)
 {
 	int fd;
 
 	/* What is written from now on is of the next round. */
 	qm->sync_round++;
-	while (qm->nsync > 0 && most-- > 0) {
+	if (qm->nsync > 0) {
 		fd = qm->sync_fds[--qm->nsync];
 		if (fdatasync(fd) != 0)
 			LOG_ERROR("queue-file-not-synced", LI("fd", fd), LE());
 		close(fd);
 	}
-	return qm->nsync == 0;
+	return qm->nsync > 0;
 }
 
 /* ---- directories ---- */

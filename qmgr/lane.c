@@ -370,6 +370,14 @@ lane_down(struct qmgr *qm, struct lane *lane)
 		if (r == NULL)
 			continue;
 		lane_release(qm, r);
+		if (r->m->stopped) {
+			/* It is wanted elsewhere, or its file is gone. */
+			struct message *m = r->m;
+
+			message_drop_rcpt(qm, r);
+			message_progress(qm, m);
+			continue;
+		}
 		if (r->lane == LANE_RESOLVE || ++r->losses < LOSSES_MAX) {
 			route_rcpt(qm, r);
 			continue;

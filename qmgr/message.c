@@ -187,11 +187,8 @@ message_progress(struct qmgr *qm, struct message *m)
 	if (!m->stopped && m->next < m->nfile &&
 	    m->nlive <= RCPTS_AT_ONCE / 2)
 		take(qm, m);
-	if (m->nlive > 0 || m->on_end)
-		return;
-	m->on_end = true;
-	m->is_stuck = false;
-	TAILQ_INSERT_TAIL(&qm->settle, m, end);
+	if (m->nlive == 0 && !m->on_end)
+		settle_add(qm, m);
 }
 
 void

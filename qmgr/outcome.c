@@ -99,9 +99,8 @@ outcome_shelve(struct qmgr *qm, struct rcpt *r)
 {
 	struct message *m = r->m;
 
-	m->shelved = true;
-	if (r->lane == LANE_RESOLVE)
-		m->stopped = true; /* its other recipients fare no better */
+	/* Those that are not in memory yet would fare no better. */
+	m->shelved = m->stopped = true;
 	message_drop_rcpt(qm, r);
 	message_progress(qm, m);
 }

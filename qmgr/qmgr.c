@@ -27,9 +27,8 @@
 
 #define LOCK_TRIES 100      /* for one that is just ending */
 #define LOCK_WAIT_MS 100
-#define LOAD_MS 3           /* reading what is due, in one round */
+#define LOAD_US 1000        /* reading what is due, in one round */
 #define LOOK_MS 60000       /* the wall clock may have jumped */
-#define SYNC_STEP 8         /* files synced in one round */
 #define TERM_MS 5000        /* deliveries under way at the end */
 
 /* ---- start ---- */
@@ -173,12 +172,12 @@ due(const struct qmgr *qm, int64_t now_ms)
 static bool
 load_some(struct qmgr *qm)
 {
-	int64_t now_ms = clock_real_ms(), start_ms = clock_mono_ms();
+	int64_t now_ms = clock_real_ms(), start_us = clock_mono_us();
 	struct wait_info w;
 
 	for (unsigned n = 0; take_due(qm, n, now_ms, &w); n++) {
 		message_load(qm, &w);
-		if (clock_mono_ms() - start_ms >= LOAD_MS)
+		if (clock_mono_us() - start_us >= LOAD_US)
 			break;
 	}
 	return due(qm, now_ms);
@@ -217,7 +216,7 @@ finish(struct qmgr *qm)
 	if (running > 0 && !qm->term_over)
 		return;
 	file_record_all(qm);
-	while (!file_sync_some(qm, SYNC_STEP))
+	while (file_sync_one(qm))
 		continue;
 	if (running > 0)
 		LOG_WARN("ending-with-jobs", LU("jobs", running));
@@ -230,18 +229,16 @@ after_round(void *arg)
 	struct qmgr *qm = arg;
 	bool more;
 
-	settle_all(qm);
+	more = settle_some(qm);
 	lane_pump(qm);
-	more = expand_flush(qm);
+	more |= expand_flush(qm);
 	if (qm->record_now)
 		file_record_all(qm);
-	settle_all(qm);
-	lane_pump(qm);
 	if (!qm->stopping) {
 		more |= load_some(qm);
 		more |= scan_some(qm);
-		lane_pump(qm);
 	}
+	lane_pump(qm);
 	if (more || !TAILQ_EMPTY(&qm->settle))
 		loop_timer_set(qm->work, 0);
 	else
@@ -267,7 +264,8 @@ on_sync(void *arg)
 {
 	struct qmgr *qm = arg;
 
-	if (!file_sync_some(qm, SYNC_STEP))
+	/* One a round: each may wait for the disk. */
+	if (file_sync_one(qm))
 		loop_timer_set(qm->sync_timer, 0);
 }
 

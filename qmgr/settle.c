@@ -15,6 +15,7 @@
 
 #define SHELVED_MS 60000 /* a daemon that comes back wakes them earlier */
 #define STUCK_MS 1000
+#define SETTLE_US 1000   /* for retries, in one round */
 /* mtime of what waits for no time: 2100, or as late as the file system can. */
 #define HINT_NEVER_MS INT64_C(4102444800000)
 
@@ -198,17 +199,34 @@ settle_message(struct qmgr *qm, struct message *m)
 	return want == WANT_NOTHING;
 }
 
-void
-settle_all(struct qmgr *qm)
+bool
+settle_some(struct qmgr *qm)
 {
+	int64_t start_us = clock_mono_us();
 	struct message *m;
 
 	while ((m = TAILQ_FIRST(&qm->settle)) != NULL) {
+		/* Those of fresh mail come first, and cost little. */
+		if (m->turn != TURN_FRESH &&
+		    clock_mono_us() - start_us >= SETTLE_US)
+			return true;
 		TAILQ_REMOVE(&qm->settle, m, end);
 		m->on_end = false;
 		if (m->nlive == 0)
 			(void)settle_message(qm, m);
 	}
+	return false;
+}
+
+void
+settle_add(struct qmgr *qm, struct message *m)
+{
+	m->on_end = true;
+	m->is_stuck = false;
+	if (m->turn == TURN_FRESH)
+		TAILQ_INSERT_HEAD(&qm->settle, m, end);
+	else
+		TAILQ_INSERT_TAIL(&qm->settle, m, end);
 }
 
 void
@@ -218,7 +236,6 @@ settle_retry(struct qmgr *qm)
 
 	while ((m = TAILQ_FIRST(&qm->stuck)) != NULL) {
 		TAILQ_REMOVE(&qm->stuck, m, end);
-		m->is_stuck = false;
-		TAILQ_INSERT_TAIL(&qm->settle, m, end);
+		settle_add(qm, m);
 	}
 }

@@ -1,0 +1,190 @@
+/*
+ * An active message and its recipients in memory, and what is done with them:
+ * taken from notice or file, expanded, recorded, settled.
+ */
+#ifndef QMGR_MESSAGE_H
+#define QMGR_MESSAGE_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+#include "common/base/status.h"
+#include "common/mail/id.h"
+#include "common/mail/qfile.h"
+#include "qmgr/lane.h"
+
+#define RCPTS_AT_ONCE 100 /* recipients of one message in memory */
+
+struct chan_list;
+struct dest;
+struct place;
+struct qmgr;
+struct wait_info;
+
+enum phase {
+	PHASE_READY,     /* on message.ready[lane]: waits for its turn */
+	PHASE_PARKED,    /* on dest.parked: its mailbox has jobs enough */
+	PHASE_RUNNING,   /* a request or job is under way */
+	PHASE_EXPANDING, /* on qmgr.expanding: its places are to be written */
+	PHASE_JOURNAL,   /* ... and are being written */
+	PHASE_ENDED      /* on message.ended: its outcome is to be recorded */
+};
+
+/* What was said about an attempt that did not simply succeed. */
+struct outcome {
+	struct status status;
+	int64_t at_ms, next_ms; /* wall clock */
+	const char *what;       /* "deferred" or "failed" */
+	const char *rule;       /* see struct retry */
+	char host[];            /* NUL-terminated */
+};
+
+struct rcpt {
+	TAILQ_ENTRY(rcpt) all;  /* message.rcpts */
+	TAILQ_ENTRY(rcpt) list; /* see enum phase */
+	struct message *m;
+	struct dest *dest;      /* has a slot there (or waits for it), or NULL */
+	struct place *place;    /* owned: where it goes, once that is known */
+	struct place **places;  /* owned: what a resolution gave */
+	uint32_t nplaces, places_cap;
+	struct outcome *outcome; /* owned */
+	uint64_t job;            /* its number in the lane while it runs */
+	uint32_t number, kind, parent; /* as in struct qrcpt */
+	uint32_t attempts;       /* before this one */
+	uint8_t lane, phase;
+	uint8_t losses;          /* daemons that went away over it */
+	char state;              /* enum qstate, when ended */
+	bool slot;               /* a slot of dest is taken or kept for it */
+	bool too_many;           /* more places than expansion_max */
+	struct slice address, target, sender;
+	bool has_sender;
+	char room[];             /* what the slices point to */
+};
+
+/* What an admin (or a policy) wants done as soon as nothing is under way. */
+enum want { WANT_NOTHING, WANT_HOLD, WANT_REMOVE };
+
+/* What opening the file said. */
+enum verdict {
+	VERDICT_GOOD,
+	VERDICT_GONE,    /* somebody removed it */
+	VERDICT_CORRUPT,
+	VERDICT_NEWER,
+	VERDICT_FAULT    /* local fault: later again */
+};
+
+struct message {
+	LIST_ENTRY(message) hash;
+	TAILQ_ENTRY(message) ring[LANE_COUNT]; /* lane.ring[turn] */
+	TAILQ_ENTRY(message) open;  /* qmgr.open */
+	TAILQ_ENTRY(message) soon;  /* qmgr.record */
+	TAILQ_ENTRY(message) end;   /* qmgr.settle or qmgr.stuck */
+	struct mail_id id;
+	enum qdir dir;
+	enum turn turn;
+	enum want want;
+	enum verdict verdict;
+	char *from;                 /* owned: reverse-path */
+	size_t from_len;
+	struct qfile *q;            /* owned; NULL: not open */
+	size_t open_rcpts;          /* counted in qmgr.open_rcpts */
+	size_t big;                 /* counted in qmgr.big_rcpts */
+	struct rcpts rcpts;         /* all in memory: owned */
+	struct rcpts ready[LANE_COUNT];
+	struct rcpts ended;
+	uint32_t nlive;             /* in memory and not ended */
+	uint32_t nrunning;          /* with a delivery under way */
+	size_t nfile, next;         /* recipients of the file; the next to be
+	                             * taken into memory */
+	size_t noriginal;           /* of them from the envelope */
+	size_t todo, failed;        /* of the file, by state ... */
+	bool counted;               /* ... which are only known then */
+	int64_t next_ms;            /* earliest retry seen, or WAIT_NEVER */
+	uint64_t synced;            /* qmgr.sync_round it is queued for */
+	char *reason;               /* owned: for want */
+	size_t reason_len;
+	bool on_ring[LANE_COUNT];
+	bool on_record, on_end, is_stuck;
+	bool stopped;               /* no further recipient is taken */
+	bool taking;
+	bool attempted;             /* belongs into deferred/ */
+	bool shelved;               /* waits for a daemon */
+	bool suspect;               /* content is to be verified */
+	bool unsure;                /* found by a scan: what became of earlier
+	                             * attempts is not known */
+	bool again;                 /* retry at once when settled */
+	bool told;                  /* the log knows why it is stuck */
+	bool pinned, journalled;    /* expansion: the file stays open; synced */
+};
+
+/* ---- expand.c ---- */
+
+/* The places of r (at least one) replace it as soon as they are journalled. */
+void expand_add(struct qmgr *qm, struct rcpt *r);
+/* r goes on to the one mailbox p: has p's forward file been read already?
+ * False: the file cannot be read (m->verdict). */
+bool expand_one(struct qmgr *qm, struct rcpt *r, struct place *p);
+/* Writes some; true if more are left. */
+bool expand_flush(struct qmgr *qm);
+
+/* ---- outcome.c: what became of a recipient ---- */
+
+void outcome_set(struct qmgr *qm, struct rcpt *r, const struct status *status,
+    struct slice host);
+/* Not delivered for a reason of our own: no attempt is counted. */
+void outcome_shelve(struct qmgr *qm, struct rcpt *r);
+
+/* ---- message.c ---- */
+
+struct message *message_find(struct qmgr *qm, const struct mail_id *id);
+struct message *message_new(struct qmgr *qm, const struct mail_id *id,
+    enum qdir dir, struct slice from);
+/* From queued's notice, with all its recipients (struct env_recipient). */
+void message_notice(struct qmgr *qm, const struct mail_id *id,
+    struct slice from, const struct chan_list *recipients);
+/* From its file; w was taken out of the waiting ones. */
+void message_load(struct qmgr *qm, const struct wait_info *w);
+/* The same for an admin: nothing is started.  m->verdict says how it went;
+ * *busy: queued is not done with it yet. */
+struct message *message_fetch(struct qmgr *qm, const struct mail_id *id,
+    enum qdir dir, bool unsure, bool *busy);
+/* r leaves memory. */
+void message_drop_rcpt(struct qmgr *qm, struct rcpt *r);
+/* Something ended: takes the next recipients, or has it settled. */
+void message_progress(struct qmgr *qm, struct message *m);
+/* Nothing more is started for it (m->want or m->verdict says why); deliveries
+ * under way may end. */
+void message_stop(struct qmgr *qm, struct message *m);
+void message_free(struct qmgr *qm, struct message *m);
+
+/* ---- settle.c ---- */
+
+/* m waits for it. */
+void settle_add(struct qmgr *qm, struct message *m);
+/* Settles for a moment; true if more wait. */
+bool settle_some(struct qmgr *qm);
+/* One of which nothing is under way; frees it.  False: what was wanted could
+ * not be done, and it goes on as before. */
+bool settle_message(struct qmgr *qm, struct message *m);
+/* The stuck ones are settled again. */
+void settle_retry(struct qmgr *qm);
+
+/* ---- file.c: queue files on disk ---- */
+
+/* Opens m's file for writing if it is not open; false: see m->verdict. */
+bool file_need(struct qmgr *qm, struct message *m);
+void file_close(struct qmgr *qm, struct message *m);
+/* Outcomes are written soon; now: in this round. */
+void file_record_later(struct qmgr *qm, struct message *m, bool now);
+bool file_record(struct qmgr *qm, struct message *m);
+void file_record_all(struct qmgr *qm);
+void file_sync_later(struct qmgr *qm, struct message *m);
+/* Syncs one file; true if more are waiting. */
+bool file_sync_one(struct qmgr *qm);
+int file_move(struct qmgr *qm, const char *id, enum qdir from, enum qdir to);
+
+#endif
