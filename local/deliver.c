@@ -21,18 +21,20 @@
 #include "local/text.h"
 
 struct delivery *
-delivery_new(const struct local *l, enum durable_mode mode,
+delivery_new(const struct local *l, const struct disk *disk,
     const struct delivery_job *job, int message_fd)
 {
 	struct delivery *d;
 
 	d = mem_alloc(sizeof(*d));
 	d->l = l;
-	d->mode = mode;
+	d->disk = disk;
+	d->mode = disk->mode;
 	d->job = job->job;
 	d->id = slice_dup(job->id);
 	d->address = slice_dup(job->address);
 	d->sender = slice_dup(job->sender);
+	d->user = slice_dup(job->user);
 	d->home = slice_dup(job->home);
 	d->maildir = slice_dup(job->maildir);
 	d->number = job->number;
@@ -61,6 +63,7 @@ delivery_free(struct delivery **dp)
 	free(d->id);
 	free(d->address);
 	free(d->sender);
+	free(d->user);
 	free(d->home);
 	free(d->maildir);
 	free(d);
@@ -95,62 +98,147 @@ delivery_fault(struct delivery *d, const char *what, const char *path)
 
 /* ---- the Maildir ---- */
 
-/* Creates what is missing between the mail root and the Maildir. */
+/* The directories from the tree's top to the Maildir, one after the other: made
+ * or, when all are there, brought to the disk. */
 static int
-make_parents(const char *path, const char *root)
+for_parents(const struct delivery *d, const char *top, int (*fn)(const char *))
 {
-	char *p = mem_dup(path), *slash;
-	size_t n = strlen(root);
+	char *path = mem_dup(d->maildir), *slash;
+	size_t n = strlen(top);
 	int result = 0;
 
-	if (strncmp(path, root, n) == 0)
-		for (slash = strchr(p + n + 1, '/'); slash != NULL;
-		    slash = strchr(slash + 1, '/')) {
-			*slash = '\0';
-			if (mkdir(p, 0700) != 0 && errno != EEXIST) {
-				result = -1;
-				break;
-			}
-			*slash = '/';
-		}
-	free(p);
+	while (n > 1 && top[n - 1] == '/')
+		n--;
+	for (slash = strchr(path + n, '/'); slash != NULL && result == 0;
+	    slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		result = fn(path);
+		*slash = '/';
+	}
+	free(path);
 	return result;
+}
+
+static int
+make_dir(const char *path)
+{
+	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -1;
+}
+
+static int
+sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result, error;
+
+	if (fd < 0)
+		return -1;
+	result = fsync(fd);
+	error = errno;
+	close(fd);
+	errno = error;
+	return result;
+}
+
+/* The top itself, home or mail_root, is never made: if it is not there it is not
+ * mounted, or a mistake. */
+static int
+make_maildir(const struct delivery *d)
+{
+	const char *top = owner_tree(d->l, d->uid, d->home, d->maildir);
+	bool within = owner_below(d->maildir, top);
+
+	if ((within && for_parents(d, top, make_dir) != 0) ||
+	    maildir_make(AT_FDCWD, d->maildir) != 0)
+		return -1;
+	/* With ordered journalling the message's own commit has all this. */
+	if (d->mode != DURABLE_STRICT)
+		return 0;
+	return (!within || for_parents(d, top, sync_dir) == 0) &&
+	    sync_dir(d->maildir) == 0 ? 0 : -1;
 }
 
 static int
 open_new(struct delivery *d)
 {
 	char path[DELIVERY_PATH_MAX + 8];
+	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/new", d->maildir);
 	d->new_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->new_fd >= 0 || errno != ENOENT)
-		return d->new_fd;
-	/* The first message of a new mailbox. */
-	if (make_parents(d->maildir, d->l->conf.mail_root) != 0 ||
-	    maildir_make(AT_FDCWD, d->maildir) != 0)
+	if (d->new_fd < 0 && errno == ENOENT && make_maildir(d) == 0)
+		d->new_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->new_fd < 0 || fstat(d->new_fd, &st) != 0)
 		return -1;
-	d->new_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return d->new_fd;
+	/* Another file system is mounted here, of which nothing is known. */
+	if (st.st_dev != d->disk->dev)
+		d->mode = DURABLE_STRICT;
+	return 0;
+}
+
+static void
+no_maildir(struct delivery *d)
+{
+	int error = errno;
+	const char *top = owner_tree(d->l, d->uid, d->home, d->maildir);
+
+	delivery_fault(d, "open", d->maildir);
+	if (error == ENOENT) {
+		status_set(&d->status, 451, 2, 0, "%s",
+		    top == d->home ? "Home directory is missing"
+		    : "Directory of the mailboxes is missing");
+		LOG_ERROR("home-missing", LS("id", d->id), LS("path", top),
+		    LS("mend", "create or mount it"));
+	} else if ((error == EACCES || error == EPERM) &&
+	    !owner_below(d->maildir, top))
+		LOG_ERROR("maildir-missing", LS("id", d->id),
+		    LS("path", d->maildir), LU("uid", d->uid),
+		    LS("mend", "outside of the home: create it for its owner"));
 }
 
 /* A repeated delivery after a crash: the client may have moved the file to
- * cur/ since. */
-static bool
-in_cur(struct delivery *d)
+ * cur/ since.  1: it is there, 0: not, -1 with errno. */
+static int
+look(struct delivery *d)
 {
 	struct maildir_entry e;
-	int fd, found;
+	struct stat st;
+	int fd, found, error;
 
+	if (fstatat(d->new_fd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	if (errno != ENOENT || !maildir_parse(slice_of(d->name), &e))
+		return -1;
 	fd = openat(d->new_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || !maildir_parse(slice_of(d->name), &e)) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
+	if (fd < 0)
+		return -1;
 	found = maildir_has(fd, e.base);
+	error = errno;
 	close(fd);
-	return found > 0;
+	errno = error;
+	d->in_cur = found > 0;
+	return found;
+}
+
+/* An earlier attempt gave it its name and may not have lived to see it on the
+ * disk. */
+static int
+sync_present(struct delivery *d)
+{
+	int fd, result, error;
+
+	if (fsync(d->new_fd) != 0)
+		return -1;
+	if (!d->in_cur)
+		return 0;
+	fd = openat(d->new_fd, "../cur", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	result = fsync(fd);
+	error = errno;
+	close(fd);
+	errno = error;
+	return result;
 }
 
 /* ---- the text ---- */
@@ -184,11 +272,19 @@ write_message(struct delivery *d, struct qfile *q, struct buf *out)
 	    .arg = d};
 	struct qreader *r;
 	struct mail_id id;
-	int result;
+	int result, error;
 
+	if (!id_parse(slice_of(d->id), &id) ||
+	    !slice_eq(qfile_env(q)->id, slice_of(id.s))) {
+		status_set(&d->status, 451, 3, 0,
+		    "Queue file is another message's");
+		return;
+	}
 	r = qreader_new(q, TEXT_READ);
 	result = text_copy(&t, r);
+	error = errno;
 	qreader_free(&r);
+	errno = error;
 	if (result != 0 && errno == ELOOP) {
 		status_set(&d->status, 554, 4, 6,
 		    "Mail loop: delivered to this mailbox before");
@@ -198,14 +294,14 @@ write_message(struct delivery *d, struct qfile *q, struct buf *out)
 		delivery_fault(d, "write", d->maildir);
 		return;
 	}
-	if (!id_parse(slice_of(d->id), &id)) {
-		status_set(&d->status, 451, 3, 0, "Message id not understood");
-		return;
-	}
 	maildir_name(&id, d->number, slice_of(d->l->host), t.size, t.wire,
 	    d->name);
-	if ((d->flags & JOB_CHECK) != 0)
-		d->present = in_cur(d);
+	if ((d->flags & JOB_CHECK) == 0)
+		return;
+	result = look(d);
+	if (result < 0)
+		delivery_fault(d, "look", d->maildir);
+	d->present = result > 0;
 }
 
 /* ---- the steps ---- */
@@ -236,7 +332,7 @@ delivery_write(struct delivery *d, struct buf *out)
 		return;
 	}
 	if (open_new(d) < 0)
-		delivery_fault(d, "open", d->maildir);
+		no_maildir(d);
 	else if (durable_open(&d->file, d->new_fd, 0600) != 0)
 		delivery_fault(d, "create", d->maildir);
 	else {
@@ -271,18 +367,25 @@ delivery_link(struct delivery *d)
 void
 delivery_sync(struct delivery *d)
 {
-	if (ready(d) && durable_sync(&d->file, d->mode) != 0) {
-		delivery_fault(d, "fsync", d->maildir);
-		durable_drop(&d->file, d->name);
-		d->open = false;
-	}
-	if (d->present && d->new_fd >= 0 && d->status.code == 0) {
-		/* An earlier attempt gave it its name and may not have lived
-		 * to see it on the disk. */
-		if (fsync(d->new_fd) != 0)
+	if (d->status.code != 0)
+		return;
+	if (d->present) {
+		if (sync_present(d) == 0)
+			d->synced = true;
+		else
 			delivery_fault(d, "fsync", d->maildir);
+	} else if (d->open && d->file.linked) {
+		if (durable_sync(&d->file, d->mode) == 0)
+			d->synced = true;
+		else {
+			delivery_fault(d, "fsync", d->maildir);
+			durable_drop(&d->file, d->name);
+			d->open = false;
+		}
 	}
-	if (d->status.code == 0 && d->nexpansions == 0)
+	if (d->synced)
 		status_set(&d->status, 250, 0, 0, d->present
 			? "Delivered before" : "Delivered to mailbox");
+	else if (d->status.code == 0)
+		status_set(&d->status, 451, 3, 0, "Not delivered");
 }

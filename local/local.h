@@ -19,7 +19,9 @@
 struct local {
 	struct conf conf;
 	int listen_fd;
-	uid_t uid, gid;          /* the parent's own */
+	uid_t uid;               /* the parent's own */
+	gid_t gid;
+	bool becomes;            /* started by root: may become others */
 	uid_t virtual_uid;
 	gid_t virtual_gid;
 	uid_t client_uids[1];    /* qmgr */
@@ -37,6 +39,28 @@ struct owner {
 	char *maildir; /* a Maildir outside the home, or NULL */
 };
 
+/* ---- owners (owner.c) ---- */
+
+/* What forbids a delivery, or NULL. */
+const char *owner_unsound(const struct local *l, const struct delivery_job *j);
+struct owner owner_of(const struct local *l, const struct delivery_job *j);
+bool owner_same(const struct owner *a, const struct owner *b);
+void owner_free(struct owner *o);
+/* The directory below which a missing Maildir is made (never itself): mail_root
+ * or home. */
+const char *owner_tree(const struct local *l, uid_t uid, const char *home,
+    const char *maildir);
+/* Is path root or something below it, by its letters? */
+bool owner_below(const char *path, const char *root);
+
+/* ---- delivery processes (process.c) ---- */
+
+/* The file system a process delivers into. */
+struct disk {
+	enum durable_mode mode;
+	dev_t dev;
+};
+
 /* A delivery process: takes the owner's rights and serves the channel on fd
  * until it closes; the exit code. */
 int process_run(struct local *l, const struct owner *o, int fd);
@@ -45,10 +69,11 @@ int process_run(struct local *l, const struct owner *o, int fd);
 
 struct delivery {
 	const struct local *l;
+	const struct disk *disk;
 	enum durable_mode mode;
 	/* Copied from the job, released by delivery_free */
 	uint64_t job;
-	char *id, *address, *sender, *home, *maildir;
+	char *id, *address, *sender, *user, *home, *maildir;
 	uint32_t number, kind, flags;
 	uid_t uid;
 	int message_fd;           /* the queue file; owned */
@@ -62,10 +87,12 @@ struct delivery {
 	struct durable file;
 	bool open;
 	bool present;             /* it was delivered before */
+	bool in_cur;              /* and its owner has seen it */
+	bool synced;
 	char name[256];
 };
 
-struct delivery *delivery_new(const struct local *l, enum durable_mode mode,
+struct delivery *delivery_new(const struct local *l, const struct disk *disk,
     const struct delivery_job *job, int message_fd);
 void delivery_free(struct delivery **d);
 

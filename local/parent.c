@@ -58,7 +58,9 @@ struct parent {
 	struct chan_server *server;
 	struct process *processes;
 	unsigned nprocesses;
-	struct job *jobs;
+	uint32_t capacity;       /* jobs at once, as qmgr is told */
+	struct job *jobs;        /* more than these: a restarted qmgr knows
+	                          * nothing of those it left here */
 	size_t njobs;
 	size_t *free_jobs;       /* stack of free slots */
 	size_t nfree;
@@ -113,8 +115,7 @@ process_free(struct process *pr)
 	p->nprocesses--;
 	loop_io_free(&pr->io);
 	chan_free(&pr->chan);
-	free(pr->owner.root);
-	free(pr->owner.maildir);
+	owner_free(&pr->owner);
 	free(pr);
 	if (p->stopping && p->nprocesses == 0)
 		loop_stop(p->loop);
@@ -153,57 +154,6 @@ on_process(void *arg, unsigned events)
 }
 
 /* ---- making processes ---- */
-
-static bool
-owner_same(const struct owner *a, const struct owner *b)
-{
-	if (a->uid != b->uid || a->gid != b->gid ||
-	    strcmp(a->root, b->root) != 0)
-		return false;
-	if (a->maildir == NULL || b->maildir == NULL)
-		return a->maildir == b->maildir;
-	return strcmp(a->maildir, b->maildir) == 0;
-}
-
-static bool
-below(const char *path, const char *root)
-{
-	size_t n = strlen(root);
-
-	while (n > 1 && root[n - 1] == '/')
-		n--;
-	return strncmp(path, root, n) == 0 && (path[n] == '/' || path[n] == 0);
-}
-
-static struct owner
-owner_of(const struct parent *p, const struct delivery_job *j)
-{
-	struct owner o = {.uid = j->uid, .gid = j->gid};
-	char *home = slice_dup(j->home), *maildir = slice_dup(j->maildir);
-
-	if (o.uid == p->l->virtual_uid && below(maildir, p->l->conf.mail_root) &&
-	    below(home, p->l->conf.mail_root)) {
-		o.root = mem_dup(p->l->conf.mail_root);
-	} else {
-		o.root = home;
-		home = NULL;
-		if (!below(maildir, o.root)) {
-			o.maildir = maildir;
-			maildir = NULL;
-		}
-	}
-	free(home);
-	free(maildir);
-	return o;
-}
-
-static void
-owner_free(struct owner *o)
-{
-	free(o->root);
-	free(o->maildir);
-	o->root = o->maildir = NULL;
-}
 
 static struct process *
 process_new(struct parent *p, struct owner *o)
@@ -284,19 +234,6 @@ process_for(struct parent *p, struct owner *o)
 /* ---- jobs ---- */
 
 static bool
-sound(const struct parent *p, const struct delivery_job *j)
-{
-	if (j->kind != DELIVERY_MAILBOX && j->kind != DELIVERY_MAILDIR)
-		return false;
-	if (j->home.len == 0 || j->home.p[0] != '/' || j->maildir.len == 0 ||
-	    j->maildir.p[0] != '/' ||
-	    memchr(j->home.p, '\0', j->home.len) != NULL ||
-	    memchr(j->maildir.p, '\0', j->maildir.len) != NULL)
-		return false;
-	return geteuid() == j->uid || j->uid >= p->l->conf.mailbox_uid_min;
-}
-
-static bool
 on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
     const int *fds, size_t nfds)
 {
@@ -304,23 +241,30 @@ on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
 	struct delivery_job j;
 	struct process *pr;
 	struct owner o;
+	const char *why;
 	size_t slot;
 
 	(void)nfds;
 	if (type != DELIVERY_JOB)
 		return false;
 	memcpy(&j, msg, sizeof(j));
-	if (!sound(p, &j)) {
+	if (p->stopping) {
+		/* Not answered: qmgr keeps it for who comes after us. */
+		close(fds[0]);
+		return true;
+	}
+	why = owner_unsound(p->l, &j);
+	if (why != NULL) {
 		LOG_ERROR("job-refused", LB("id", j.id), LB("to", j.address),
-		    LU("uid", j.uid), LB("home", j.home),
-		    LS("mend", "uid below mailbox_uid_min, or home and Maildir "
-			"not absolute: see the users table"));
+		    LU("uid", j.uid), LU("gid", j.gid), LB("home", j.home),
+		    LB("maildir", j.maildir), LS("why", why),
+		    LS("mend", "see the users table or the forward file"));
 		close(fds[0]);
 		done(peer, j.job, 451, 3, 5, "Mailbox not configured soundly");
 		return true;
 	}
-	o = owner_of(p, &j);
-	pr = p->nfree > 0 && !p->stopping ? process_for(p, &o) : NULL;
+	o = owner_of(p->l, &j);
+	pr = p->nfree > 0 ? process_for(p, &o) : NULL;
 	owner_free(&o);
 	if (pr == NULL) {
 		close(fds[0]);
@@ -341,7 +285,7 @@ static bool
 on_opened(void *arg, struct chan_peer *peer)
 {
 	struct parent *p = arg;
-	struct delivery_ready r = {.capacity = (uint32_t)p->njobs};
+	struct delivery_ready r = {.capacity = p->capacity};
 
 	chan_peer_send(peer, DELIVERY_READY, &r);
 	return true;
@@ -410,6 +354,8 @@ on_hup(void *arg)
 	struct parent *p = arg;
 	struct process *pr, *next;
 
+	if (p->stopping)
+		return;
 	proc_reloading();
 	if (conf_reload(&p->l->conf))
 		for (pr = p->processes; pr != NULL; pr = next) {
@@ -431,6 +377,7 @@ local_open(struct local *l)
 
 	virtual = user_need("user_virtual", c->user_virtual);
 	me = c->virtual_only ? virtual : user_need("user_local", c->user_local);
+	l->becomes = geteuid() == 0 && !c->virtual_only;
 	queue = user_need("user_queue", c->user_queue);
 	l->uid = me.uid;
 	l->gid = me.gid;
@@ -442,12 +389,14 @@ local_open(struct local *l)
 		if (*p == '/' || *p == ':' || *p == ',')
 			*p = '_';
 	if (chdir(c->run_dir) != 0)
-		die_errno(EXIT_PERMANENT, "run_dir %s (make it; `postern "
-		    "check` shows all)", c->run_dir);
+		die_errno(EXIT_PERMANENT, "run_dir %s: cannot be entered (make "
+		    "it with group postern and mode 2750; `postern check` "
+		    "shows all)", c->run_dir);
 	l->listen_fd = chan_listen(SOCKET_LOCAL, 0660, 64);
 	if (l->listen_fd < 0)
 		die_errno(EXIT_PERMANENT, "cannot listen on %s/%s", c->run_dir,
 		    SOCKET_LOCAL);
+	(void)proc_max_files();
 }
 
 int
@@ -460,11 +409,16 @@ local_run(struct local *l)
 	    .uid_min = (uid_t)l->conf.mailbox_uid_min};
 	size_t i;
 
-	p.njobs = (size_t)l->conf.local_concurrency;
+	/* With fewer processes than jobs, one owner's could be without. */
+	p.capacity = (uint32_t)(l->conf.local_concurrency <
+	    l->conf.local_processes_max ? l->conf.local_concurrency
+	    : l->conf.local_processes_max);
+	p.njobs = (size_t)p.capacity * 2;
 	p.jobs = mem_array(p.njobs, sizeof(*p.jobs));
 	p.free_jobs = mem_array(p.njobs, sizeof(*p.free_jobs));
 	for (i = p.njobs; i > 0; i--)
 		p.free_jobs[p.nfree++] = i - 1;
+	sandbox_require(l->conf.require_sandbox);
 	sandbox_prepare(ROLE_LOCAL_DELIVERY, 0);
 	sandbox_enter(l->conf.virtual_only ? ROLE_LOCAL_VIRTUAL
 	                                   : ROLE_LOCAL_PARENT, &args);

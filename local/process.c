@@ -3,7 +3,10 @@
  * sends, all that are there in one batch, so that they share their commit.
  * It copies octets of hostile mail and looks into its header fields.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +20,8 @@
 #include "common/sys/sandbox.h"
 #include "local/local.h"
 
-#define BATCH_MAX 32u
+/* Each job of a batch has two descriptors, and the role 64. */
+#define BATCH_MAX 20u
 #define OUT_BUFFER (512u * 1024)
 
 static void
@@ -59,7 +63,7 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 
 /* Jobs that are there; waits for the first.  0: the parent is gone. */
 static size_t
-take_batch(struct chan *c, const struct local *l, enum durable_mode mode,
+take_batch(struct chan *c, const struct local *l, const struct disk *disk,
     struct delivery **batch)
 {
 	union delivery_msg m;
@@ -74,9 +78,25 @@ take_batch(struct chan *c, const struct local *l, enum durable_mode mode,
 		           : chan_recv(c, &type, &m, sizeof(m), fds, &nfds);
 		if (r != CHAN_OK || type != DELIVERY_JOB)
 			break;
-		batch[n++] = delivery_new(l, mode, &m.job, fds[0]);
+		batch[n++] = delivery_new(l, disk, &m.job, fds[0]);
 	}
 	return n;
+}
+
+/* What is not there yet is made below another directory, of which nothing is
+ * known: the dearer way is right everywhere. */
+static struct disk
+disk_of(const struct owner *o)
+{
+	const char *path = o->maildir != NULL ? o->maildir : o->root;
+	struct disk disk = {.mode = DURABLE_STRICT};
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return disk;
+	disk.dev = st.st_dev;
+	disk.mode = durable_detect_path(path);
+	return disk;
 }
 
 int
@@ -90,16 +110,19 @@ process_run(struct local *l, const struct owner *o, int fd)
 	    .npaths = o->maildir != NULL ? 2 : 1};
 	struct delivery *batch[BATCH_MAX];
 	struct buf out = BUF_INIT(OUT_BUFFER);
-	enum durable_mode mode;
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct disk disk;
 	struct chan *c;
 	size_t n;
 
+	/* A limit of the file size is a full disk, not the end. */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	proc_title("delivers as uid %u", (unsigned)o->uid);
 	durable_init();
-	mode = durable_detect_path(o->root);
+	disk = disk_of(o);
 	sandbox_enter(ROLE_LOCAL_DELIVERY, &args);
 	c = chan_new(fd, &delivery_contract, CHAN_SERVER);
-	while ((n = take_batch(c, l, mode, batch)) > 0)
+	while ((n = take_batch(c, l, &disk, batch)) > 0)
 		deliver(c, batch, n, &out);
 	buf_free(&out);
 	chan_free(&c);

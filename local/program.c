@@ -41,11 +41,14 @@ struct program {
 	int in, out;         /* its standard input; its words */
 	int64_t end_ms;      /* clock_mono_ms */
 	bool deaf;           /* it closed its standard input */
+	bool ended;          /* pidfd says so; not yet waited for */
 	bool late;
 	struct buf words;
+	char *file;
 	char **argv, **env;
-	const char *dir;
+	const char *dir;     /* where it starts; NULL: / */
 	int exec_error;
+	bool no_dir;         /* exec_error is chdir's */
 };
 
 /* ---- words, environment ---- */
@@ -139,7 +142,7 @@ static bool
 arguments(struct program *p, const struct delivery_job *j, struct buf *words,
     struct status *st)
 {
-	char *at, *file;
+	char *at;
 	int i, n;
 
 	n = target_words(j->program, words, ARGS_MAX);
@@ -153,14 +156,22 @@ arguments(struct program *p, const struct delivery_job *j, struct buf *words,
 		p->argv[i] = at;
 		at += strlen(at) + 1;
 	}
-	file = find_file(&p->s->conf, p->argv[0]);
-	if (file == NULL) {
+	p->file = find_file(&p->s->conf, p->argv[0]);
+	if (p->file == NULL) {
 		status_set(st, 451, 3, 5, "Program %s not found in pipe_path",
 		    p->argv[0]);
 		return false;
 	}
-	p->argv[0] = file;
+	p->argv[0] = p->file;
 	return true;
+}
+
+static void
+free_strings(char **v)
+{
+	for (char **s = v; s != NULL && *s != NULL; s++)
+		free(*s);
+	free(v);
 }
 
 /* ---- start ---- */
@@ -174,14 +185,19 @@ become_program(struct program *p, int in, int out, int error_fd)
 
 	setsid();
 	sigaction(SIGPIPE, &standard, NULL);
+	sigaction(SIGXFSZ, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0) {
-		fcntl(error_fd, F_SETFD, FD_CLOEXEC);
-		if (chdir(p->dir) == 0 || chdir("/") == 0)
-			execve(p->argv[0], p->argv, p->env);
-	}
-	e = errno;
+		/* A relative path means another file in another directory. */
+		if (chdir(p->dir != NULL ? p->dir : "/") != 0)
+			e = -errno;
+		else {
+			execve(p->file, p->argv, p->env);
+			e = errno;
+		}
+	} else
+		e = errno;
 	while (write(error_fd, &e, sizeof(e)) < 0 && errno == EINTR)
 		;
 	_exit(EXIT_TEMPORARY);
@@ -193,7 +209,8 @@ static int
 start(struct program *p)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
-	int result = -1;
+	int result = -1, e = 0;
+	ssize_t n;
 
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ||
 	    pipe2(err, O_CLOEXEC) != 0)
@@ -208,7 +225,12 @@ start(struct program *p)
 	close(err[1]);
 	err[1] = -1;
 	/* Ends at once with the exec, or brings its errno. */
-	if (read(err[0], &p->exec_error, sizeof(p->exec_error)) > 0) {
+	do
+		n = read(err[0], &e, sizeof(e));
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		p->no_dir = e < 0;
+		p->exec_error = e < 0 ? -e : e;
 		errno = p->exec_error;
 		goto out;
 	}
@@ -222,6 +244,7 @@ start(struct program *p)
 	fcntl(p->out, F_SETFL, O_NONBLOCK);
 	result = 0;
 out:
+	e = errno;
 	for (int i = 0; i < 2; i++) {
 		if (in[i] >= 0)
 			close(in[i]);
@@ -230,6 +253,7 @@ out:
 		if (err[i] >= 0)
 			close(err[i]);
 	}
+	errno = e;
 	return result;
 }
 
@@ -272,6 +296,8 @@ wait_for(struct program *p, bool feeding)
 	n = poll(v, 3, left > 60000 ? 60000 : (int)left);
 	if (n > 0 && v[0].revents != 0)
 		listen_to(p);
+	if (n > 0 && v[2].revents != 0)
+		p->ended = true;
 	return 0;
 }
 
@@ -292,6 +318,9 @@ feed(void *arg, const char *octets, size_t n)
 			p->deaf = true; /* it need not read everything */
 		} else if (w < 0 && errno != EAGAIN && errno != EINTR) {
 			return -1;
+		} else if (p->ended) {
+			/* Who is left of its children does not read either. */
+			p->deaf = true;
 		} else if (wait_for(p, true) != 0)
 			return -1;
 	}
@@ -401,9 +430,12 @@ fault(const struct program *p, struct status *st)
 	else if (error == ELOOP)
 		status_set(st, 554, 4, 6,
 		    "Mail loop: delivered to this program before");
+	else if (p->no_dir)
+		status_set(st, 451, 3, 5, "Home directory cannot be entered: "
+		    "%s", strerror(p->exec_error));
 	else if (p->exec_error != 0)
 		status_set(st, 451, 3, 5, "Program %s cannot be run: %s",
-		    p->argv[0], strerror(p->exec_error));
+		    p->file, strerror(p->exec_error));
 	else
 		status_set(st, 451, 3, 0, "Local fault (%s)", strerror(error));
 }
@@ -423,7 +455,8 @@ one_line(struct buf *b)
 }
 
 static void
-run(struct program *p, struct text *t, int message_fd, struct status *st)
+run(struct program *p, struct text *t, struct slice id, int message_fd,
+    struct status *st)
 {
 	char why[STATUS_TEXT_MAX];
 	struct qreader *r;
@@ -432,6 +465,11 @@ run(struct program *p, struct text *t, int message_fd, struct status *st)
 
 	if (qfile_adopt(message_fd, false, &q, why) != QFILE_OK) {
 		status_set(st, 451, 3, 0, "Queue file unreadable: %s", why);
+		return;
+	}
+	if (!slice_eq(qfile_env(q)->id, id)) {
+		status_set(st, 451, 3, 0, "Queue file is another message's");
+		qfile_free(&q);
 		return;
 	}
 	r = qreader_new(q, TEXT_READ);
@@ -456,23 +494,35 @@ program_run(const struct spawner *s, const struct delivery_job *j,
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct buf words = BUF_INIT(DELIVERY_PROGRAM_MAX * 2);
 	struct buf out = BUF_INIT(2 * TEXT_OUT_MIN);
-	char *home = j->home.len > 0 ? slice_dup(j->home) : mem_dup("/");
+	char *home = j->home.len > 0 ? slice_dup(j->home) : NULL;
 	char *sender = slice_dup(j->sender), *address = slice_dup(j->address);
 	struct text t = {.sender = sender, .address = address, .out = &out,
 	    .sink = feed, .arg = &p};
 
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
 	buf_init(&p.words, s->conf.pipe_output_max);
 	p.end_ms = clock_mono_ms() + (int64_t)s->conf.pipe_timeout_ms;
 	p.env = environment(s, j);
 	p.dir = home;
 	sandbox_become(j->uid, j->gid);
 	if (arguments(&p, j, &words, st))
-		run(&p, &t, message_fd, st);
+		run(&p, &t, j->id, message_fd, st);
+	else
+		close(message_fd);
 	if (p.words.len > 0) {
 		LOG_INFO("program-said", LB("id", j->id), LB("to", j->address),
 		    LB("words", buf_slice(&p.words)));
 	}
+	if (p.in >= 0)
+		close(p.in);
+	if (p.out >= 0)
+		close(p.out);
+	if (p.pidfd >= 0)
+		close(p.pidfd);
+	free_strings(p.env);
+	free(p.argv);
+	free(p.file);
 	free(home);
 	free(sender);
 	free(address);

@@ -84,7 +84,7 @@ on_run(void *arg, unsigned events)
 	got = chan_recv(r->chan, &type, &m, sizeof(m), fds, &nfds);
 	if (got == CHAN_AGAIN)
 		return;
-	if (got == CHAN_OK && type == DELIVERY_DONE) {
+	if (got == CHAN_OK && type == DELIVERY_DONE && m.done.code >= 200) {
 		status_set(&st, m.done.code, m.done.subject, m.done.detail,
 		    "%.*s", SLICE_FMT(m.done.text));
 	} else
@@ -164,48 +164,72 @@ start_run(struct run *r, const struct delivery_job *j, int message_fd)
 	return true;
 }
 
-static bool
-sound(const struct parent *p, const struct delivery_job *j)
+const char *
+spawner_unsound(const struct spawner *s, const struct delivery_job *j)
 {
 	if (j->kind != DELIVERY_PROGRAM || j->program.len == 0)
-		return false;
-	/* As one ordinary user (tests) everything runs as that user. */
-	return j->uid == geteuid() ? j->uid != 0 || p->s->uid == 0
-	                           : j->uid != 0 && j->gid != 0;
+		return "no program";
+	if (j->uid == 0 || j->gid == 0)
+		return "programs never run as root";
+	if (!s->becomes)
+		return j->uid == geteuid() ? NULL
+		    : "not started by root: only as the own user";
+	if (j->uid < s->conf.mailbox_uid_min ||
+	    j->gid < s->conf.mailbox_uid_min)
+		return "uid or gid below mailbox_uid_min";
+	if (j->uid == UINT32_MAX || j->gid == UINT32_MAX)
+		return "no uid or gid";
+	/* These may signal us, or ask us for programs of anybody. */
+	if (j->uid == s->uid || j->uid == s->client_uids[0])
+		return "uid of a daemon";
+	return NULL;
+}
+
+static void
+take_job(struct parent *p, struct chan_peer *peer, const struct delivery_job *j,
+    int fd)
+{
+	struct status st;
+	const char *why = spawner_unsound(p->s, j);
+	size_t i;
+
+	if (why != NULL) {
+		LOG_ERROR("job-refused", LB("id", j->id), LB("to", j->address),
+		    LU("uid", j->uid), LU("gid", j->gid),
+		    LB("program", j->program), LS("why", why),
+		    LS("mend", "see user_pipe, or who owns the mailbox"));
+		status_set(&st, 451, 3, 5, "Program refused: %s", why);
+		answer(peer, j->job, &st);
+		return;
+	}
+	for (i = 0; i < p->nruns && p->runs[i].pid != 0; i++)
+		;
+	if (i < p->nruns) {
+		p->runs[i].peer = peer;
+		p->runs[i].number = j->job;
+		if (start_run(&p->runs[i], j, fd))
+			return;
+		p->runs[i].peer = NULL;
+		log_warn("cannot start a program's process");
+	}
+	status_set(&st, 451, 3, 2, "No process for the program to be had");
+	answer(peer, j->job, &st);
 }
 
 static bool
 on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
     const int *fds, size_t nfds)
 {
-	const struct delivery_job *j = msg;
 	struct parent *p = arg;
-	struct status st;
-	size_t i;
 
 	(void)nfds;
 	if (type != DELIVERY_JOB)
 		return false;
-	status_set(&st, 451, 3, 2, "No process for the program to be had");
-	if (!sound(p, j)) {
-		LOG_ERROR("job-refused", LB("id", j->id), LB("to", j->address),
-		    LU("uid", j->uid), LB("program", j->program),
-		    LS("mend", "programs never run as root"));
-		status_set(&st, 451, 3, 5, "Programs never run as root");
-	}
-	for (i = 0; i < p->nruns && p->runs[i].pid != 0; i++)
-		;
-	if (i < p->nruns && !p->stopping && sound(p, j)) {
-		p->runs[i].peer = peer;
-		p->runs[i].number = j->job;
-		if (start_run(&p->runs[i], j, fds[0])) {
-			close(fds[0]);
-			return true;
-		}
-		log_warn("cannot start a program's process");
-	}
+	/* While stopping it is not answered: qmgr keeps it for who comes after
+	 * us. */
+	if (!p->stopping)
+		take_job(p, peer, msg, fds[0]);
 	close(fds[0]);
-	answer(peer, j->job, &st);
 	return true;
 }
 
@@ -257,6 +281,8 @@ on_hup(void *arg)
 {
 	struct parent *p = arg;
 
+	if (p->stopping)
+		return;
 	proc_reloading();
 	conf_reload(&p->s->conf);
 	proc_ready();
@@ -269,13 +295,15 @@ spawner_open(struct spawner *s)
 	struct sys_user me, queue;
 
 	me = user_need("user_local", c->user_local);
+	s->becomes = geteuid() == 0;
 	queue = user_need("user_queue", c->user_queue);
 	s->uid = me.uid;
 	s->gid = me.gid;
 	s->client_uids[0] = queue.uid;
 	if (chdir(c->run_dir) != 0)
-		die_errno(EXIT_PERMANENT, "run_dir %s (make it; `postern "
-		    "check` shows all)", c->run_dir);
+		die_errno(EXIT_PERMANENT, "run_dir %s: cannot be entered (make "
+		    "it with group postern and mode 2750; `postern check` "
+		    "shows all)", c->run_dir);
 	s->listen_fd = chan_listen(SOCKET_SPAWNER, 0660, 64);
 	if (s->listen_fd < 0)
 		die_errno(EXIT_PERMANENT, "cannot listen on %s/%s", c->run_dir,
@@ -296,6 +324,7 @@ spawner_run(struct spawner *s)
 	p.runs = mem_array(p.nruns, sizeof(*p.runs));
 	for (i = 0; i < p.nruns; i++)
 		p.runs[i].p = &p;
+	sandbox_require(s->conf.require_sandbox);
 	sandbox_enter(ROLE_SPAWNER_PARENT, &args);
 	p.loop = loop_new();
 	loop_signal(p.loop, SIGTERM, on_term, &p);

@@ -5,6 +5,7 @@
 #ifndef LOCAL_SPAWNER_H
 #define LOCAL_SPAWNER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/base/status.h"
@@ -14,15 +15,22 @@
 struct spawner {
 	struct conf conf;
 	int listen_fd;
-	uid_t uid, gid;
+	uid_t uid;
+	gid_t gid;
+	bool becomes;         /* started by root: may become others */
 	uid_t client_uids[1]; /* qmgr */
 };
 
 void spawner_open(struct spawner *s);
 int spawner_run(struct spawner *s);
 
+/* What forbids a job, or NULL. */
+const char *spawner_unsound(const struct spawner *s,
+    const struct delivery_job *j);
+
 /* One job, in a process of its own: becomes the user, runs the program with the
- * message on its standard input, waits, fills in the status. */
+ * message (message_fd: taken over) on its standard input, waits, fills in the
+ * status. */
 void program_run(const struct spawner *s, const struct delivery_job *job,
     int message_fd, struct status *st);
 

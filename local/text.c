@@ -25,6 +25,10 @@ on_field(void *arg, const struct header_field *f)
 static int
 spill(struct text *t)
 {
+	if (t->out->overflow) {
+		errno = ENOBUFS;
+		return -1;
+	}
 	if (t->out->len == 0)
 		return 0;
 	if (t->sink(t->arg, t->out->s, t->out->len) != 0)
