@@ -33,12 +33,16 @@
 #define SID_MAX 31
 #define IP_MAX 63
 #define STOP_WAIT_MS 3000 /* for mailbox processes to finish their step */
+#define AUTHD_WAIT_MS 3000 /* for an authd that is being restarted */
 
 /* A client whose ticket is being redeemed. */
 struct pending {
 	struct pending *next;
 	struct chan_peer *peer; /* the login session that waits */
 	uint64_t rid;
+	bool asked;             /* authd has the ticket */
+	int64_t until_ms;       /* otherwise: how long it may wait */
+	char ticket[TICKET_LEN];
 	int fd;                 /* the client's socket; owned */
 	char sid[SID_MAX + 1];
 	char ip[IP_MAX + 1];
@@ -57,7 +61,8 @@ struct running {
 struct keeper {
 	struct conf *conf;      /* borrowed */
 	struct loop *loop;
-	struct loop_timer *timer;
+	struct loop_timer *timer;    /* end of the stop */
+	struct loop_timer *patience; /* with clients that wait for authd */
 	struct chan_server *server;
 	struct chan_link *authd;
 	struct pending *pending;
@@ -69,6 +74,7 @@ struct keeper {
 	gid_t gid;
 	int listen_fd;
 	bool stopping;
+	bool waiting;           /* patience is armed */
 };
 
 static void
@@ -96,6 +102,7 @@ pending_free(struct keeper *k, struct pending *p)
 	if (p->leftover_len > 0)
 		explicit_bzero(p->leftover, p->leftover_len);
 	free(p->leftover);
+	explicit_bzero(p->ticket, sizeof(p->ticket));
 	free(p);
 }
 
@@ -125,34 +132,49 @@ sound(const struct mailbox_open *o)
 	    is_plain(o->client_ip, IP_MAX);
 }
 
+/* Shows the ticket to authd, now or once it is back. */
+static void
+redeem(struct keeper *k, struct pending *p)
+{
+	struct ticket_redeem r = {.rid = p->rid,
+	    .ticket = slice_mem(p->ticket, sizeof(p->ticket)),
+	    .service = SERVICE_NAME, .sid = slice_of(p->sid)};
+
+	p->asked = chan_link_send(k->authd, TICKET_REDEEM, &r);
+}
+
 static void
 pending_new(struct keeper *k, struct chan_peer *peer,
     const struct mailbox_open *o, int fd)
 {
-	struct ticket_redeem redeem = {.rid = ++k->rid, .ticket = o->ticket,
-	    .service = SERVICE_NAME, .sid = o->sid};
 	struct pending *p;
 
 	if (k->stopping || k->n + k->npending >= k->max ||
-	    k->n + k->npending >= k->conf->pop3_sessions_max ||
-	    !chan_link_send(k->authd, TICKET_REDEEM, &redeem)) {
-		LOG_WARN("not-opened", LB("client-sid", o->sid),
-		    LU("sessions", k->n), LS("authd",
-		    chan_link_is_up(k->authd) ? "up" : "down"));
+	    k->n + k->npending >= k->conf->pop3_sessions_max) {
+		LOG_WARN("too-many-sessions", LB("client-sid", o->sid),
+		    LU("sessions", k->n));
 		close(fd);
 		answer(peer, MAILBOX_TEMP);
 		return;
 	}
 	p = mem_alloc(sizeof(*p));
 	*p = (struct pending){.next = k->pending, .peer = peer,
-	    .rid = redeem.rid, .fd = fd, .leftover_len = o->leftover.len,
+	    .rid = ++k->rid, .fd = fd, .leftover_len = o->leftover.len,
+	    .until_ms = loop_now(k->loop) + AUTHD_WAIT_MS,
 	    .utf8 = (o->flags & MAILBOX_UTF8) != 0};
+	memcpy(p->ticket, o->ticket.p, sizeof(p->ticket));
 	memcpy(p->sid, o->sid.p, o->sid.len);
 	memcpy(p->ip, o->client_ip.p, o->client_ip.len);
 	p->leftover = slice_dup(o->leftover);
 	k->pending = p;
 	k->npending++;
 	chan_peer_set_data(peer, p);
+	redeem(k, p);
+	/* One timer for all: the first of them fires it. */
+	if (!p->asked && !k->waiting) {
+		k->waiting = true;
+		loop_timer_in(k->patience, AUTHD_WAIT_MS);
+	}
 }
 
 static bool
@@ -316,9 +338,45 @@ static void
 on_authd_down(void *arg)
 {
 	struct keeper *k = arg;
+	struct pending *p, *next;
 
-	while (k->pending != NULL)
-		pending_refuse(k, k->pending, MAILBOX_TEMP);
+	for (p = k->pending; p != NULL; p = next) {
+		next = p->next;
+		if (p->asked)
+			pending_refuse(k, p, MAILBOX_TEMP);
+	}
+}
+
+static void
+on_authd_up(void *arg)
+{
+	struct keeper *k = arg;
+
+	for (struct pending *p = k->pending; p != NULL; p = p->next)
+		if (!p->asked)
+			redeem(k, p);
+}
+
+static void
+on_patience(void *arg)
+{
+	struct keeper *k = arg;
+	struct pending *p, *next;
+	int64_t now = loop_now(k->loop), first = INT64_MAX;
+
+	for (p = k->pending; p != NULL; p = next) {
+		next = p->next;
+		if (p->asked)
+			continue;
+		if (p->until_ms <= now) {
+			LOG_WARN("authd-down", LS("client-sid", p->sid));
+			pending_refuse(k, p, MAILBOX_TEMP);
+		} else if (p->until_ms < first)
+			first = p->until_ms;
+	}
+	k->waiting = first != INT64_MAX;
+	if (k->waiting)
+		loop_timer_set(k->patience, first);
 }
 
 static void
@@ -437,7 +495,7 @@ keeper_run(struct keeper *k)
 	static const struct chan_server_ops server_ops = {.record = on_open,
 	    .closed = on_closed};
 	static const struct chan_link_ops authd_ops = {.record = on_redeemed,
-	    .down = on_authd_down};
+	    .up = on_authd_up, .down = on_authd_down};
 	struct sandbox_args args = {.uid = k->uid, .gid = k->gid,
 	    .uid_min = (uid_t)k->conf->mailbox_uid_min};
 
@@ -450,6 +508,7 @@ keeper_run(struct keeper *k)
 	loop_signal(k->loop, SIGHUP, on_hup, k);
 	loop_children(k->loop, on_child, k);
 	k->timer = loop_timer_new(k->loop, on_stopped, k);
+	k->patience = loop_timer_new(k->loop, on_patience, k);
 	k->authd = chan_link_new(k->loop, SOCKET_TICKET, &ticket_contract,
 	    &authd_ops, k);
 	k->server = chan_server_new(k->loop, k->listen_fd, &mailbox_contract,

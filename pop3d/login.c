@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -27,7 +28,6 @@
 #include "pop3d/login.h"
 #include "pop3d/session.h"
 
-#define OUT_SIZE 2048
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
 #define LOGIN_WAIT_MS 120000  /* for authd: hashes queue up, failures are slow */
 #define OPEN_WAIT_MS 20000    /* for the mailbox parent */
@@ -46,14 +46,28 @@ struct login {
 	unsigned failed;     /* logins */
 };
 
+/* A daemon that is being restarted is back in a moment: a client need not
+ * hear of it. */
 static int
 get_channel(struct login *l, enum session_service service)
 {
+	static const long pauses_ms[] = {0, 20, 50, 100, 200, 500, 1000};
+	int fd = -1;
+
 	if (l->parent == NULL)
 		l->parent = chan_new(l->parent_fd, &session_contract,
 		    CHAN_CLIENT);
-	return session_get_channel(l->parent, service,
-	    clock_mono_ms() + CHANNEL_WAIT_MS);
+	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]) &&
+	    fd == -1; i++) {
+		struct timespec pause = {pauses_ms[i] / 1000,
+		    pauses_ms[i] % 1000 * 1000000};
+
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		fd = session_get_channel(l->parent, service,
+		    clock_mono_ms() + CHANNEL_WAIT_MS);
+	}
+	return fd;
 }
 
 static enum state
@@ -386,7 +400,8 @@ serve(struct session *s, const struct front_client *client)
 	char text[IP_TEXT_SIZE];
 	int64_t proxy_ms = s->start_ms + (int64_t)s->conf->proxy_timeout_ms;
 
-	s->net = stream_new(client->fd, 4608, 512);
+	s->net = client->net;
+	stream_attach(s->net, client->fd);
 	s->end = "proxy";
 	if (!client->proxy ||
 	    front_read_proxy(s->net, proxy_ms, &ip, &local)) {
@@ -399,7 +414,7 @@ serve(struct session *s, const struct front_client *client)
 		    LU("failed", s->login->failed), LU("errors", s->errors),
 		    LI("ms", clock_mono_ms() - s->start_ms), LS("end", s->end));
 	}
-	stream_free(&s->net);
+	stream_drop(s->net);
 }
 
 void

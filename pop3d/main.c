@@ -6,6 +6,7 @@
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
 #include "pop3d/login.h"
+#include "pop3d/session.h"
 
 #define BACKLOG 1024
 
@@ -35,6 +36,8 @@ main(int argc, char *argv[], char *envp[])
 		.parent = ROLE_POP3D_PARENT,
 		.session = ROLE_POP3D_SESSION,
 		.backlog = BACKLOG,
+		.in_max = SESSION_LEFTOVER_MAX,
+		.out_max = LOGIN_OUT_MAX,
 		.services = {
 			{SERVICE_LOGIN, SOCKET_LOGIN},
 			{SERVICE_MAILBOX, SOCKET_POP3_MAILBOX},

@@ -16,12 +16,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/random.h"
-#include "common/io/chan.h"
 #include "common/io/loop.h"
 #include "common/io/stream.h"
 #include "common/proto/front.h"
 #include "common/proto/front_int.h"
-#include "common/proto/session.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
 #include "common/sys/user.h"
@@ -36,12 +34,13 @@ struct front {
 	struct conf *conf;            /* borrowed, as args */
 	const struct front_args *args;
 	struct loop *loop;
-	struct chan_server *sessions; /* contract "session" with each child */
+	struct front_requests *requests; /* of sessions */
+	struct stream *net;           /* a session's, when it is forked */
 	struct loop_timer *timer;     /* end of a pause, or of the stop */
 	struct front_listener listeners[FRONT_LISTENERS_MAX];
 	size_t nlisteners;
 	struct buf listen;            /* front_listen_text of what is open */
-	struct front_clients clients;
+	struct front_clients *clients;
 	struct front_limits limits;
 	bool stopping;
 	uid_t uid;
@@ -82,7 +81,7 @@ on_timer(void *arg)
 		accept_from_all(f);
 		return;
 	}
-	LOG_INFO("stopped", LU("sessions-left", f->clients.n));
+	LOG_INFO("stopped", LU("sessions-left", f->clients->n));
 	loop_stop(f->loop);
 }
 
@@ -165,9 +164,8 @@ start_session(struct front *f, struct front_client *client,
 		return false;
 	}
 	slot->pid = pid;
-	slot->peer = chan_server_add(f->sessions, pair[0]);
-	if (slot->peer != NULL)
-		chan_peer_set_data(slot->peer, slot);
+	slot->fd = pair[0];
+	front_requests_watch(f->requests, slot);
 	return true;
 }
 
@@ -181,12 +179,12 @@ find_slot(struct front *f, const struct front_client *client,
 
 	/* Behind a proxy stand many clients: it must count them itself. */
 	*why = FRONT_TOO_MANY_YOURS;
-	if (!client->proxy && front_clients_count(&f->clients, &unit) >=
+	if (!client->proxy && front_clients_count(f->clients, &unit) >=
 	    f->limits.sessions_per_client)
 		return NULL;
 	*why = FRONT_TOO_MANY;
-	if (f->clients.n < f->limits.sessions)
-		slot = front_clients_add(&f->clients, &unit, !client->proxy);
+	if (f->clients->n < f->limits.sessions)
+		slot = front_clients_add(f->clients, &unit, !client->proxy);
 	return slot;
 }
 
@@ -195,7 +193,7 @@ admit(struct front *f, const struct front_listener *l, int fd,
     const struct sockaddr_storage *sa)
 {
 	const struct conf *c = f->conf;
-	struct front_client client = {.conf = c, .fd = fd};
+	struct front_client client = {.conf = c, .fd = fd, .net = f->net};
 	struct sockaddr_storage local;
 	socklen_t len = sizeof(local);
 	enum front_refusal why;
@@ -219,7 +217,7 @@ admit(struct front *f, const struct front_listener *l, int fd,
 		close(fd);
 		return;
 	}
-	front_clients_remove(&f->clients, slot);
+	front_clients_remove(f->clients, slot);
 	refuse(f, fd, &client.ip, FRONT_NO_ROOM);
 }
 
@@ -253,65 +251,11 @@ on_connection(void *arg, unsigned events)
 	}
 }
 
-/* ---- what sessions ask for ---- */
-
-static void
-give_channel(struct chan_peer *peer, uint32_t service, const char *path)
-{
-	struct session_channel given = {.service = service};
-	struct session_none none = {.service = service};
-	int fd = chan_dial(path);
-
-	if (fd != -1) {
-		chan_peer_send_fds(peer, SESSION_CHANNEL, &given, &fd, 1);
-		return;
-	}
-	LOG_WARN("cannot-connect", LS("socket", path), LE());
-	none.why = slice_of(strerror(errno));
-	chan_peer_send(peer, SESSION_NONE, &none);
-}
-
-static bool
-on_record(void *arg, struct chan_peer *peer, uint16_t type, const void *msg,
-    const int *fds, size_t nfds)
-{
-	struct front *f = arg;
-	const struct session_get *get = msg;
-	struct front_slot *slot = chan_peer_data(peer);
-
-	(void)fds;
-	(void)nfds;
-	for (size_t i = 0; type == SESSION_GET && i < FRONT_SERVICES_MAX; i++) {
-		if (f->args->services[i].path == NULL ||
-		    f->args->services[i].service != get->service)
-			continue;
-		if (slot == NULL || slot->channels[i] == FRONT_CHANNELS_MAX)
-			break;
-		slot->channels[i]++;
-		give_channel(peer, get->service, f->args->services[i].path);
-		return true;
-	}
-	LOG_WARN("session-asked-too-much", LI("pid", slot != NULL ? slot->pid
-	    : 0), LU("record", type));
-	return false;
-}
-
-static void
-on_closed(void *arg, struct chan_peer *peer)
-{
-	struct front_slot *slot = chan_peer_data(peer);
-
-	(void)arg;
-	/* The slot itself lives until the process is gone. */
-	if (slot != NULL)
-		slot->peer = NULL;
-}
-
 static void
 on_child(void *arg, pid_t pid, int wstatus)
 {
 	struct front *f = arg;
-	struct front_slot *slot = front_clients_find(&f->clients, pid);
+	struct front_slot *slot = front_clients_find(f->clients, pid);
 
 	if (slot == NULL)
 		return;
@@ -319,12 +263,9 @@ on_child(void *arg, pid_t pid, int wstatus)
 		LOG_ERROR("session-died", LI("pid", pid),
 		    LI("signal", WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0),
 		    LI("exit", WIFEXITED(wstatus) ? WEXITSTATUS(wstatus) : 0));
-	if (slot->peer != NULL) {
-		chan_peer_set_data(slot->peer, NULL);
-		chan_peer_close(slot->peer);
-	}
-	front_clients_remove(&f->clients, slot);
-	if (f->stopping && f->clients.n == 0)
+	front_requests_forget(f->requests, slot);
+	front_clients_remove(f->clients, slot);
+	if (f->stopping && f->clients->n == 0)
 		loop_stop(f->loop);
 }
 
@@ -339,15 +280,15 @@ on_term(void *arg)
 		return;
 	f->stopping = true;
 	proc_stopping();
-	LOG_INFO("stopping", LU("sessions", f->clients.n));
+	LOG_INFO("stopping", LU("sessions", f->clients->n));
 	accept_from_none(f);
 	/* A successor may bind at once. */
 	for (size_t i = 0; i < f->nlisteners; i++)
 		close(f->listeners[i].fd);
-	for (size_t i = 0; i < f->clients.used; i++)
-		if (f->clients.v[i].pid > 0)
-			kill(f->clients.v[i].pid, SIGTERM);
-	if (f->clients.n == 0)
+	for (size_t i = 0; i < f->clients->used; i++)
+		if (f->clients->v[i].pid > 0)
+			kill(f->clients->v[i].pid, SIGTERM);
+	if (f->clients->n == 0)
 		loop_stop(f->loop);
 	else
 		loop_timer_in(f->timer, STOP_WAIT_MS);
@@ -372,11 +313,11 @@ on_hup(void *arg)
 			log_warnx("%s: the [listen] sections were changed: "
 			    "restart for them", f->conf->file);
 		buf_free(&text);
-		if (f->limits.sessions > f->clients.max)
+		if (f->limits.sessions > f->clients->max)
 			log_warnx("%llu sessions from the next start on, %zu "
 			    "until then",
 			    (unsigned long long)f->limits.sessions,
-			    f->clients.max);
+			    f->clients->max);
 		LOG_INFO("reloaded", LS("file", f->conf->file));
 	}
 	proc_ready();
@@ -398,7 +339,7 @@ front_open(struct conf *c, const struct front_args *args)
 		log_debug_set(1);
 	(void)proc_max_files();
 	args->limits(c, &f->limits);
-	front_clients_init(&f->clients, (size_t)f->limits.sessions);
+	f->clients = front_clients_new((size_t)f->limits.sessions);
 	f->nlisteners = front_listen(c, args->protocol, args->backlog,
 	    f->listeners);
 	buf_init(&f->listen, FRONT_LISTEN_TEXT_MAX);
@@ -426,17 +367,14 @@ enter_cage(struct front *f)
 int
 front_run(struct front *f)
 {
-	static const struct chan_server_ops ops = {.record = on_record,
-	    .closed = on_closed};
-
 	enter_cage(f);
 	f->loop = loop_new();
 	loop_signal(f->loop, SIGTERM, on_term, f);
 	loop_signal(f->loop, SIGHUP, on_hup, f);
 	loop_children(f->loop, on_child, f);
 	f->timer = loop_timer_new(f->loop, on_timer, f);
-	f->sessions = chan_server_new(f->loop, -1, &session_contract, &ops, f,
-	    NULL, 0, f->clients.max, false);
+	f->net = stream_prepare(f->args->in_max, f->args->out_max);
+	f->requests = front_requests_new(f->loop, f->clients, f->args);
 	accept_from_all(f);
 	proc_ready();
 	loop_run(f->loop);

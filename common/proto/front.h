@@ -2,8 +2,9 @@
  * The front of a daemon that clients of the network connect to: its parent
  * process.  It listens, counts clients, forks a session for each and connects
  * sessions to other daemons on request (contract "session").  It reads no octet
- * of any client, never blocks, and keeps nothing on the heap that grows with
- * its history: its memory is what each session starts with.
+ * of any client and never blocks.  What it has in memory is what each session
+ * starts with, and every page it writes to between two forks is one that a
+ * session has to itself: so it writes to few.
  */
 #ifndef COMMON_PROTO_FRONT_H
 #define COMMON_PROTO_FRONT_H
@@ -27,6 +28,7 @@ struct stream;
 struct front_client {
 	const struct conf *conf;
 	int fd;           /* its socket, non-blocking */
+	struct stream *net; /* made before the fork; to be attached to fd */
 	int parent_fd;    /* contract "session"; the session is the client */
 	struct ip ip;     /* its address */
 	struct ip local;  /* the address it connected to */
@@ -51,6 +53,7 @@ struct front_args {
 	const char *user;
 	enum role parent, session;
 	int backlog;
+	size_t in_max, out_max;     /* of a session's stream */
 	/* What sessions may ask for, and where it listens. */
 	struct {
 		uint32_t service;   /* enum session_service */

@@ -3,28 +3,40 @@
  * from the kernel.  A chain per hash of the address keeps the count of one
  * address cheap while thousands are connected.
  */
-#include <stdlib.h>
+#include <sys/mman.h>
 
-#include "common/base/mem.h"
+#include "common/base/log.h"
 #include "common/proto/front_int.h"
 
 #define NONE UINT32_MAX
 
-void
-front_clients_init(struct front_clients *c, size_t max)
+static size_t
+table_size(size_t max)
 {
-	*c = (struct front_clients){.max = max, .free = NONE};
-	c->v = mem_array(max, sizeof(*c->v));
+	return sizeof(struct front_clients) + max * sizeof(struct front_slot);
+}
+
+struct front_clients *
+front_clients_new(size_t max)
+{
+	struct front_clients *c = mmap(NULL, table_size(max),
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (c == MAP_FAILED || madvise(c, table_size(max), MADV_DONTFORK) != 0)
+		die_errno(EXIT_TEMPORARY, "no memory for %zu sessions", max);
+	c->max = max;
+	c->free = NONE;
 	for (size_t i = 0; i < FRONT_CHAINS; i++)
 		c->chains[i] = NONE;
+	return c;
 }
 
 void
-front_clients_free(struct front_clients *c)
+front_clients_free(struct front_clients **c)
 {
-	free(c->v);
-	c->v = NULL;
-	c->max = c->n = c->used = 0;
+	if (*c != NULL)
+		munmap(*c, table_size((*c)->max));
+	*c = NULL;
 }
 
 /* FNV-1a.  Who makes addresses collide gains nothing: a chain has at most as
@@ -63,7 +75,7 @@ front_clients_add(struct front_clients *c, const struct ip *unit, bool counted)
 	else
 		return NULL;
 	c->v[at] = (struct front_slot){.unit = *unit, .counted = counted,
-	    .next = *chain};
+	    .fd = -1, .next = *chain};
 	*chain = at;
 	c->n++;
 	return &c->v[at];

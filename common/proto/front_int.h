@@ -1,5 +1,4 @@
-/* What front.c shares with front_listen.c and front_clients.c; nobody else's.
- */
+/* What the files of front share; nobody else's. */
 #ifndef COMMON_PROTO_FRONT_INT_H
 #define COMMON_PROTO_FRONT_INT_H
 
@@ -9,6 +8,8 @@
 
 struct buf;
 struct chan_peer;
+struct front_requests;
+struct loop;
 struct loop_io;
 
 /* front_listen.c: sockets we open and those a supervisor hands over. */
@@ -31,28 +32,31 @@ size_t front_listen(const struct conf *c, const char *protocol, int backlog,
 void front_listen_text(const struct conf *c, const char *protocol,
     struct buf *out);
 
-/* front_clients.c: one slot a session, in arrays of a fixed size. */
+/* front_clients.c: one slot a session, in a table of a fixed size. */
 struct front_slot {
 	pid_t pid;              /* 0: the slot is free */
-	bool counted;           /* against the limit of its address */
-	struct ip unit;         /* ip_unit of its address */
-	struct chan_peer *peer; /* its channel; NULL once closed */
-	uint8_t channels[FRONT_SERVICES_MAX]; /* how many it was given */
 	uint32_t next;          /* in its chain or in the free list */
+	struct ip unit;         /* ip_unit of its address */
+	bool counted;           /* against the limit of its address */
+	uint8_t channels[FRONT_SERVICES_MAX]; /* how many it was given */
+	int fd;                 /* to the session, until it first asks, or -1 */
+	struct chan_peer *peer; /* then; NULL once closed */
 };
 
 #define FRONT_CHAINS 1024 /* a power of two */
 
 struct front_clients {
-	struct front_slot *v;   /* max of them */
 	size_t max, n;
 	size_t used;            /* slots ever in use: 0 .. used-1 */
 	uint32_t free;          /* list of free ones below used */
 	uint32_t chains[FRONT_CHAINS];
+	struct front_slot v[];
 };
 
-void front_clients_init(struct front_clients *c, size_t max);
-void front_clients_free(struct front_clients *c);
+/* The table is the parent's alone: children are forked without it, so that
+ * they neither see who else is connected nor pay for its pages. */
+struct front_clients *front_clients_new(size_t max);
+void front_clients_free(struct front_clients **c);
 /* How many counted ones have this unit. */
 size_t front_clients_count(const struct front_clients *c,
     const struct ip *unit);
@@ -61,5 +65,13 @@ struct front_slot *front_clients_add(struct front_clients *c,
     const struct ip *unit, bool counted);
 void front_clients_remove(struct front_clients *c, struct front_slot *slot);
 struct front_slot *front_clients_find(struct front_clients *c, pid_t pid);
+
+/* front_requests.c: what sessions ask for, channels to other daemons. */
+struct front_requests *front_requests_new(struct loop *l,
+    struct front_clients *clients, const struct front_args *args);
+/* slot->fd, the parent's end, is watched from now on. */
+void front_requests_watch(struct front_requests *r, struct front_slot *slot);
+/* The session is gone. */
+void front_requests_forget(struct front_requests *r, struct front_slot *slot);
 
 #endif

@@ -143,11 +143,10 @@ address(uint8_t last)
 
 START_TEST(clients)
 {
-	struct front_clients *c = calloc(1, sizeof(*c));
+	struct front_clients *c = front_clients_new(3);
 	struct front_slot *v[3];
 	struct ip a = address(1), b = address(2);
 
-	front_clients_init(c, 3);
 	v[0] = front_clients_add(c, &a, true);
 	v[1] = front_clients_add(c, &a, false);
 	v[2] = front_clients_add(c, &b, true);
@@ -167,8 +166,7 @@ START_TEST(clients)
 	ck_assert_ptr_nonnull(front_clients_add(c, &a, true));
 	ck_assert_ptr_null(front_clients_add(c, &a, true));
 	ck_assert_uint_eq(front_clients_count(c, &a), 2);
-	front_clients_free(c);
-	free(c);
+	front_clients_free(&c);
 }
 END_TEST
 
