@@ -14,7 +14,7 @@ static const struct command commands[] = {
 	{"RCPT", IN(MAIL) | IN(RCPT), false, cmd_rcpt,
 	    "RCPT TO:<path> [parameters]"},
 	{"DATA", IN(RCPT), false, cmd_data, "DATA"},
-	/* Its octets follow in whatever state: it sees to the sequence itself */
+	/* Octets follow in whatever state: it sees to the sequence itself */
 	{"BDAT", ANYWHERE, false, cmd_bdat, "BDAT size [LAST]"},
 	{"RSET", ANYWHERE, true, cmd_rset, "RSET"},
 	{"NOOP", ANYWHERE, true, cmd_noop, "NOOP [string]"},

@@ -22,7 +22,8 @@ struct command {
 
 /* A command line without its CRLF: the verb, and what follows the spaces
  * behind it.  White space at the end is gone (RFC 5321 4.1.1). */
-void smtp_command_split(struct slice line, struct slice *verb, struct slice *arg);
+void smtp_command_split(struct slice line, struct slice *verb,
+    struct slice *arg);
 const struct command *smtp_command_find(struct slice verb);
 const struct command *smtp_command_at(size_t i); /* NULL behind the last */
 

@@ -1,7 +1,7 @@
 /*
  * The scanner of message text (smtpd/content.h).  Runs in the session, on what
- * the client sends.  Works in runs found by memchr: it costs a few instructions a
- * line and not some for each octet.
+ * the client sends.  Works in runs found by memchr: it costs a few instructions
+ * a line and not some for each octet.
  */
 #include "smtpd/content.h"
 
@@ -57,8 +57,8 @@ content_dot(struct content *sc, const char *p)
 }
 
 static void
-hand_out(const struct content *sc, const char *from, const char *to, content_fn *fn,
-    void *arg)
+hand_out(const struct content *sc, const char *from, const char *to,
+    content_fn *fn, void *arg)
 {
 	if (to > from && !sc->bare)
 		fn(arg, (struct slice){from, (size_t)(to - from)});

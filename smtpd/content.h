@@ -39,7 +39,8 @@ typedef void content_fn(void *arg, struct slice run);
 void content_init(struct content *sc, bool dots);
 /* Takes octets up to the end of the message or of the piece; returns how many.
  * What is behind the end is not looked at. */
-size_t content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg);
+size_t content_feed(struct content *sc, struct slice in, content_fn *fn,
+    void *arg);
 /* BDAT: the message ended here.  True if the last line is not complete: a CRLF
  * must be added (RFC 3030 does not ask for one at the end). */
 bool content_finish(struct content *sc);

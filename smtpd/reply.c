@@ -3,8 +3,10 @@
  * the client or another daemon said: what could break a reply line or a
  * terminal is replaced here.
  */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "common/io/stream.h"
@@ -12,39 +14,46 @@
 #include "smtpd/session.h"
 
 #define LINE_MAX_OUT 510 /* RFC 5321 4.5.3.1.5, without CRLF */
+#define LINE_SIZE (LINE_MAX_OUT + 2)
+#define TEXT_SIZE (LINE_MAX_OUT + 1)
 
-static void
-clean(char *text, size_t len, bool utf8)
+static size_t
+add(char line[LINE_SIZE], size_t len, const char *text)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
+	size_t n = strlen(text);
 
-		if (c < 0x20 || c == 0x7f || (c > 0x7f && !utf8))
-			text[i] = '?';
-	}
+	if (n > LINE_MAX_OUT - len)
+		n = LINE_MAX_OUT - len;
+	memcpy(line + len, text, n);
+	return len + n;
 }
 
-/* Writes the line; it stays in out for the log. */
-__attribute__((format(printf, 6, 0)))
+/* Writes the line; it stays in line, without CRLF, for the log. */
 static struct slice
 put_line(struct session *s, unsigned code, char sep, const char *enhanced,
-    char out[LINE_MAX_OUT + 3], const char *fmt, va_list ap)
+    const char *text, char line[LINE_SIZE])
 {
-	int head, n;
-	size_t len;
+	bool utf8 = s->utf8_replies || (s->mail.flags & ENV_SMTPUTF8) != 0;
+	size_t len = 4;
 
-	head = snprintf(out, LINE_MAX_OUT + 1, "%03u%c%s%s", code, sep,
-	    enhanced, enhanced[0] != '\0' ? " " : "");
-	n = vsnprintf(out + head, (size_t)(LINE_MAX_OUT + 1 - head), fmt, ap);
-	len = (size_t)head + (n > 0 ? (size_t)n : 0);
-	if (len > LINE_MAX_OUT)
-		len = LINE_MAX_OUT;
-	clean(out + head, len - (size_t)head, s->utf8_replies ||
-	    (s->mail.flags & ENV_SMTPUTF8) != 0);
-	out[len] = '\r';
-	out[len + 1] = '\n';
-	stream_put(s->net, slice_mem(out, len + 2));
-	return slice_mem(out, len);
+	assert(code >= 200 && code <= 599);
+	line[0] = (char)('0' + code / 100);
+	line[1] = (char)('0' + code / 10 % 10);
+	line[2] = (char)('0' + code % 10);
+	line[3] = sep;
+	len = add(line, len, enhanced);
+	if (enhanced[0] != '\0')
+		len = add(line, len, " ");
+	len = add(line, len, text);
+	for (size_t i = 4; i < len; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if (c < 0x20 || c == 0x7f || (c > 0x7f && !utf8))
+			line[i] = '?';
+	}
+	memcpy(line + len, "\r\n", 2);
+	stream_put(s->net, slice_mem(line, len + 2));
+	return slice_mem(line, len);
 }
 
 static void
@@ -68,13 +77,14 @@ void
 reply(struct session *s, unsigned code, const char *enhanced, const char *fmt,
     ...)
 {
-	char out[LINE_MAX_OUT + 3];
+	char text[TEXT_SIZE], out[LINE_SIZE];
 	struct slice line;
 	va_list ap;
 
 	va_start(ap, fmt);
-	line = put_line(s, code, ' ', enhanced, out, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	line = put_line(s, code, ' ', enhanced, text, out);
 	if (code >= 400)
 		log_refusal(s, code, line);
 }
@@ -83,35 +93,37 @@ void
 reply_more(struct session *s, unsigned code, const char *enhanced,
     const char *fmt, ...)
 {
-	char out[LINE_MAX_OUT + 3];
+	char text[TEXT_SIZE], out[LINE_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_line(s, code, '-', enhanced, out, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	put_line(s, code, '-', enhanced, text, out);
 }
 
 void
 reply_status(struct session *s, const struct status *st)
 {
 	char enhanced[STATUS_ENHANCED_SIZE];
+	/* It may be another daemon's word. */
+	bool valid = st->code >= 200 && st->code <= 599;
 
 	status_enhanced(st, enhanced);
-	reply(s, st->code, enhanced, "%s", st->text);
+	reply(s, valid ? st->code : 451, enhanced, "%s", st->text);
 }
 
 enum state
 reply_close(struct session *s, const char *why, const char *enhanced,
     const char *fmt, ...)
 {
-	char out[LINE_MAX_OUT + 3];
-	struct slice line;
+	char text[TEXT_SIZE], out[LINE_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
-	line = put_line(s, 421, ' ', enhanced, out, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_refusal(s, 421, line);
+	log_refusal(s, 421, put_line(s, 421, ' ', enhanced, text, out));
 	s->end = why;
 	return STATE_CLOSED;
 }

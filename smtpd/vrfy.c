@@ -16,14 +16,14 @@
 static bool
 read_name(struct session *s, struct slice arg, struct buf *out)
 {
-	struct slice word = SLICE_EMPTY, extra = SLICE_EMPTY;
+	struct slice word = arg, extra = SLICE_EMPTY;
 	struct address_flags flags = {.postmaster_ok = true};
 	struct address a = {.local = SLICE_EMPTY, .domain = SLICE_EMPTY};
 	const char *why = "an address or a name is missing";
 	bool ok = false;
 
 	/* A quoted local part may hold spaces: the parameter is at the end. */
-	for (word = arg; slice_word(&arg, &extra); )
+	while (slice_word(&arg, &extra))
 		continue;
 	if (s->conf->smtp_smtputf8 && extra.p > word.p &&
 	    slice_ieq(extra, SLICE("SMTPUTF8"))) {

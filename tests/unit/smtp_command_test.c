@@ -36,8 +36,8 @@ START_TEST(line)
 	    lines[_i].line);
 	ck_assert_msg(slice_eq(arg, slice_of(lines[_i].arg)), "%s",
 	    lines[_i].line);
-	ck_assert_msg((smtp_command_find(verb) != NULL) == lines[_i].known, "%s",
-	    lines[_i].line);
+	ck_assert_msg((smtp_command_find(verb) != NULL) == lines[_i].known,
+	    "%s", lines[_i].line);
 }
 END_TEST
 
@@ -57,12 +57,14 @@ START_TEST(states)
 		{"QUIT", ANYWHERE},
 	};
 
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
-		ck_assert_uint_eq(smtp_command_find(slice_of(v[i].verb))->states,
-		    v[i].states);
-	for (size_t i = 0; smtp_command_at(i) != NULL; i++)
-		ck_assert_ptr_eq(smtp_command_find(slice_of(smtp_command_at(i)->name)),
-		    smtp_command_at(i));
+	const struct command *c;
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		c = smtp_command_find(slice_of(v[i].verb));
+		ck_assert_uint_eq(c->states, v[i].states);
+	}
+	for (size_t i = 0; (c = smtp_command_at(i)) != NULL; i++)
+		ck_assert_ptr_eq(smtp_command_find(slice_of(c->name)), c);
 }
 END_TEST
 

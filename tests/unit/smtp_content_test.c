@@ -78,7 +78,8 @@ check_case(int i, size_t piece)
 	content_init(&sc, cases[i].dots);
 	while (at < in.len && sc.state != CONTENT_END) {
 		n = in.len - at < piece ? in.len - at : piece;
-		at += content_feed(&sc, slice_sub(in, at, at + n), collect, &out);
+		at += content_feed(&sc, slice_sub(in, at, at + n), collect,
+		    &out);
 	}
 	open = cases[i].dots ? sc.state != CONTENT_END : content_finish(&sc);
 	ck_assert_msg(sc.bare == ((cases[i].flags & BARE) != 0), "%s: bare",
@@ -109,7 +110,7 @@ START_TEST(large)
 	struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
 	struct buf want = BUF_INIT(1 << 20);
 	struct content sc;
-	size_t at = 0, n;
+	size_t at = 0, n, piece = 1;
 
 	for (int i = 0; i < 5000; i++) {
 		buf_adds(&in, i % 7 == 0 ? "..dot line\r\n" : "a line\r\n");
@@ -117,7 +118,8 @@ START_TEST(large)
 	}
 	buf_adds(&in, ".\r\nNOOP\r\n");
 	content_init(&sc, true);
-	for (size_t piece = 1; sc.state != CONTENT_END; piece = piece * 7 % 4099) {
+	while (sc.state != CONTENT_END) {
+		piece = piece * 7 % 4099;
 		n = in.len - at < piece ? in.len - at : piece;
 		at += content_feed(&sc, slice_sub(buf_slice(&in), at, at + n),
 		    collect, &out);
