@@ -137,6 +137,8 @@ finish(struct task *t)
 	    .result = (uint32_t)result, .last = 1,
 	    .members = {t->member, t->n}, .text = slice_of(why->text)};
 
+	LOG_DEBUG("answer", LU("rid", t->rid), LU("result", result),
+	    LU("code", why->code), LS("text", why->text));
 	if (t->expn) {
 		chan_peer_send(t->peer, ADDRESS_MEMBERS, &members);
 	} else {
@@ -239,6 +241,8 @@ take_resolve(struct addresses *a, struct chan_peer *p,
 	t->peer = p;
 	t->rid = msg->rid;
 	t->expn = expn;
+	LOG_DEBUG(expn ? "expn" : "resolve", LU("rid", msg->rid),
+	    LB("address", msg->address), LU("flags", msg->flags));
 	resolve_start(t->resolve, msg->address,
 	    expn ? RESOLVE_MEMBERS : msg->flags & RESOLVE_MAILBOX);
 	if (work(t))
@@ -268,6 +272,7 @@ take_check(struct addresses *a, struct chan_peer *p,
 	struct address_target target;
 	unsigned i;
 
+	LOG_DEBUG("check", LU("rid", msg->rid), LB("address", msg->address));
 	resolve_start(r, msg->address, RESOLVE_PROBE);
 	for (i = 0; i < PROBE_STEPS && step == RESOLVE_STEP_WORKED; i++)
 		step = resolve_next(r, &target);

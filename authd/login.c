@@ -47,6 +47,7 @@ struct attempt {
 	int64_t started_ms;
 	struct ip ip;
 	bool exists;              /* has a password to be compared with */
+	bool cheap;               /* comparing costs less than a hash */
 	const char *why;          /* for the log, if it fails */
 	/* slices into text */
 	struct slice service, sid, user, client_ip;
@@ -151,6 +152,21 @@ login_good(struct attempt *a)
 	explicit_bzero(ticket, sizeof(ticket));
 }
 
+static void on_verified(void *arg, enum verify_result result);
+
+/* A failure without a hash is given the work of one, once. */
+static bool
+verify_dummy(struct attempt *a)
+{
+	struct verify_request request = {LOGIN_PLAIN, slice_of(a->l->dummy),
+	    SLICE("x"), SLICE_EMPTY};
+
+	if (!a->cheap)
+		return false;
+	a->cheap = a->exists = false;
+	return verifier_submit(a->l->args.verifier, &request, on_verified, a);
+}
+
 static void
 on_verified(void *arg, enum verify_result result)
 {
@@ -166,7 +182,8 @@ on_verified(void *arg, enum verify_result result)
 	}
 	if (result == VERIFY_UNUSABLE)
 		a->why = "the stored password has an unknown scheme";
-	login_failed(a);
+	if (!verify_dummy(a))
+		login_failed(a);
 }
 
 /* Finds the user; false: the tables cannot be read.  Without one, or without a
@@ -212,6 +229,10 @@ find_user(struct logins *l, struct attempt *a, const struct login_try *msg,
 	a->why = msg->mechanism == LOGIN_APOP ? "wrong digest"
 	    : "wrong password";
 	a->exists = true;
+	/* The digest of APOP is as cheap for users who do not exist. */
+	a->cheap = msg->mechanism == LOGIN_PLAIN &&
+	    (password_plain(m->password, &plain) ||
+	    !password_known(m->password, &why));
 	a->owner = (struct ticket_owner){a->service, a->sid,
 	    keep(a, m->address), m->uid, m->gid, keep(a, m->home),
 	    keep(a, m->maildir)};

@@ -227,8 +227,8 @@ json_str(struct json *j, struct slice s)
 			printf("\\u00%02x", c);
 		} else if (c == '"' || c == '\\') {
 			printf("\\%c", c);
-		} else if (c < 0x20 || c == 0x7f) {
-			printf("\\u%04x", c);
+		} else if (is_control(s, i, n)) {
+			printf("\\u%04x", (unsigned char)s.p[i + n - 1]);
 		} else {
 			fwrite(s.p + i, 1, n, stdout);
 		}

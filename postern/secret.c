@@ -125,8 +125,14 @@ make_plain(struct slice secret, struct buf *out)
 static int
 take_hash(const char *hash, struct buf *out)
 {
+	struct slice plain;
 	const char *why;
 
+	if (password_plain(slice_of(hash), &plain)) {
+		out_error("--hash: everybody's ps would show this password; "
+		    "use --scheme plain and standard input");
+		return EXIT_PERMANENT;
+	}
 	if (strchr(hash, ':') != NULL || hash[0] == '\0') {
 		out_error("--hash: empty, or with a colon");
 		return EXIT_PERMANENT;

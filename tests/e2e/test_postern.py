@@ -121,7 +121,8 @@ def test_user_keeps_what_it_does_not_know(tables):
                   f"old@{DOMAIN}:x:4711:4712:Old:/srv/old:/bin/sh:"
                   "userdb_mail=maildir:~/m quota_rule=*:storage=1G\n")
     s.postern("table", "users")
-    s.postern("user", "passwd", "--hash", "{PLAIN}new", f"old@{DOMAIN}")
+    s.postern("user", "passwd", "--scheme", "plain", f"old@{DOMAIN}",
+              input="new\n")
     now = (s.table_dir / "users").read_text()
     assert now.endswith(
         "# a comment\n"
@@ -141,6 +142,7 @@ def test_user_keeps_what_it_does_not_know(tables):
     (["--scheme", "rot13", "new@" + DOMAIN], "x\n", "unknown"),
     (["--scheme", "plain", "new@" + DOMAIN], "a:b\n", "colon"),
     (["--hash", "{ROT13}x", "new@" + DOMAIN], None, "unknown scheme"),
+    (["--hash", "{PLAIN}x", "new@" + DOMAIN], None, "ps would show"),
     (["--hash", "x:y", "new@" + DOMAIN], None, "colon"),
     (["--uid", "4294967297", "new@" + DOMAIN], "x\n", "--uid"),
     (["--uid", "0", "new@" + DOMAIN], "x\n", "mailbox_uid_min"),
