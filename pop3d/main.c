@@ -1,7 +1,7 @@
 /* pop3d: main. */
 #include "common/conf/conf.h"
+#include "common/front/front.h"
 #include "common/io/stream.h"
-#include "common/proto/front.h"
 #include "common/proto/session.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"

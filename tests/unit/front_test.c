@@ -1,13 +1,13 @@
-/* common/proto/front: PROXY headers, whole and octet by octet; the table of
+/* common/front/front: PROXY headers, whole and octet by octet; the table of
  * clients.  The parent itself is tested with the programs. */
 #include <check.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/front/front.h"
+#include "common/front/front_int.h"
 #include "common/io/stream.h"
-#include "common/proto/front.h"
-#include "common/proto/front_int.h"
 
 Suite *front_suite(void);
 

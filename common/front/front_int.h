@@ -1,10 +1,10 @@
 /* What the files of front share; nobody else's. */
-#ifndef COMMON_PROTO_FRONT_INT_H
-#define COMMON_PROTO_FRONT_INT_H
+#ifndef COMMON_FRONT_FRONT_INT_H
+#define COMMON_FRONT_FRONT_INT_H
 
 #include <sys/types.h>
 
-#include "common/proto/front.h"
+#include "common/front/front.h"
 
 struct buf;
 struct chan_peer;

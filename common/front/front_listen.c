@@ -18,8 +18,8 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/conf/conf.h"
+#include "common/front/front_int.h"
 #include "common/sys/proc.h"
-#include "common/proto/front_int.h"
 
 #define LISTEN_FIRST 3
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "common/base/log.h"
-#include "common/proto/front_int.h"
+#include "common/front/front_int.h"
 
 #define NONE UINT32_MAX
 

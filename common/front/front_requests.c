@@ -17,9 +17,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/front/front_int.h"
 #include "common/io/chan.h"
 #include "common/io/loop.h"
-#include "common/proto/front_int.h"
 #include "common/proto/session.h"
 
 #define BATCH 32

@@ -7,8 +7,8 @@
 
 #include "common/base/log.h"
 #include "common/base/num.h"
+#include "common/front/front.h"
 #include "common/io/stream.h"
-#include "common/proto/front.h"
 
 #define V1_MAX 107 /* with CRLF */
 #define V1_LEAST 15 /* "PROXY UNKNOWN\r\n" */

@@ -6,8 +6,8 @@
  * starts with, and every page it writes to between two forks is one that a
  * session has to itself: so it writes to few.
  */
-#ifndef COMMON_PROTO_FRONT_H
-#define COMMON_PROTO_FRONT_H
+#ifndef COMMON_FRONT_FRONT_H
+#define COMMON_FRONT_FRONT_H
 
 #include <stdbool.h>
 #include <stddef.h>
