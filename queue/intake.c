@@ -298,10 +298,10 @@ intake_link(struct intake *m, enum durable_mode mode)
 	return durable_link(&m->file, name);
 }
 
-int
-intake_sync(struct intake *m, enum durable_mode mode)
+struct durable *
+intake_file(struct intake *m)
 {
-	return durable_sync(&m->file, mode);
+	return &m->file;
 }
 
 void

@@ -114,7 +114,8 @@ int intake_content(struct intake *m, int dirfd, const char *p, size_t n);
 int intake_write(struct intake *m, int dirfd);
 int intake_start(struct intake *m, enum durable_mode mode);
 int intake_link(struct intake *m, enum durable_mode mode);
-int intake_sync(struct intake *m, enum durable_mode mode);
+/* The file under way, for durable_sync_all; the intake's. */
+struct durable *intake_file(struct intake *m);
 void intake_discard(struct intake *m);
 
 #endif

@@ -16,6 +16,7 @@
 #include "common/io/chan.h"
 #include "common/io/loop.h"
 #include "common/mail/id.h"
+#include "common/mail/pace.h"
 #include "common/proto/notice.h"
 #include "common/proto/queue.h"
 #include "common/proto/sockets.h"
@@ -75,6 +76,10 @@ struct worker {
 	struct chan_link *qmgr;
 	struct space space;
 	struct submitter *complete, **complete_end;
+	size_t ncomplete;
+	int64_t complete_ms;     /* since when the first of them waits */
+	struct pace pace;
+	struct loop_timer *hurry; /* ends the wait for company */
 	struct submitter *begun; /* MESSAGE came in this round */
 	struct submitter *ready; /* content came in this round */
 	struct submitter *all;
@@ -422,6 +427,8 @@ got_end(struct submitter *s, uint64_t octets)
 	s->next = NULL;
 	*w->complete_end = s;
 	w->complete_end = &s->next;
+	if (w->ncomplete++ == 0)
+		w->complete_ms = loop_now(w->loop);
 	return true;
 }
 
@@ -596,8 +603,28 @@ good(const struct submitter *s)
 	return s->outcome.code == 250;
 }
 
-/* Each step for all of the batch before the next step: the first fsync commits
- * the journal for every link made so far. */
+static void
+sync_batch(struct worker *w, struct submitter *list)
+{
+	struct durable **files = mem_array(w->ncomplete, sizeof(*files));
+	int *errors = mem_array(w->ncomplete, sizeof(*errors));
+	struct submitter *s;
+	size_t i = 0;
+
+	for (s = list; s != NULL; s = s->next)
+		files[i++] = good(s) ? intake_file(s->message) : NULL;
+	durable_sync_all(files, i, w->q->mode, errors);
+	for (i = 0, s = list; s != NULL; s = s->next, i++)
+		if (errors[i] != 0) {
+			errno = errors[i];
+			step_failed(s, "fsync");
+		}
+	free(files);
+	free(errors);
+}
+
+/* Each step for all of the batch before the next step: one fsync commits the
+ * journal for every link made so far. */
 static void
 commit_batch(struct worker *w, struct submitter *list)
 {
@@ -615,9 +642,7 @@ commit_batch(struct worker *w, struct submitter *list)
 	for (s = list; s != NULL; s = s->next)
 		if (good(s) && intake_link(s->message, mode) != 0)
 			step_failed(s, "link");
-	for (s = list; s != NULL; s = s->next)
-		if (good(s) && intake_sync(s->message, mode) != 0)
-			step_failed(s, "fsync");
+	sync_batch(w, list);
 }
 
 static void
@@ -633,10 +658,10 @@ notify_qmgr(struct worker *w, struct submitter *s)
 
 	if (n.recipients.n > NOTICE_RCPTS_MAX)
 		n.recipients.n = 0;
-	/* With no connection nothing is lost: qmgr scans on the next one. */
-	if (!chan_link_is_up(w->qmgr))
-		return;
-	if (chan_link_pending(w->qmgr) > NOTICE_BACKLOG_MAX) {
+	/* qmgr scans on a new connection, but may have done so before this one
+	 * is known to be up here. */
+	if (!chan_link_is_up(w->qmgr) ||
+	    chan_link_pending(w->qmgr) > NOTICE_BACKLOG_MAX) {
 		w->rescan = true;
 		return;
 	}
@@ -661,11 +686,31 @@ finish(struct worker *w, struct submitter *s)
 static bool
 is_over(const struct worker *w)
 {
-	if ((!w->retiring && !w->stopping) || w->linger || w->npeers > 0)
+	if ((!w->retiring && !w->stopping) || w->linger || w->npeers > 0 ||
+	    w->complete != NULL)
 		return false;
 	/* When it is down it scans as soon as it is there again. */
 	return !chan_link_is_up(w->qmgr) ||
 	    (chan_link_pending(w->qmgr) == 0 && !w->rescan);
+}
+
+static bool
+waits_for_company(struct worker *w)
+{
+	int64_t now = loop_now(w->loop);
+
+	if (w->stopping || now - w->complete_ms >= PACE_WAIT_MS ||
+	    w->ncomplete >= pace_batch(&w->pace, w->npeers, now))
+		return false;
+	loop_timer_set(w->hurry, w->complete_ms + PACE_WAIT_MS);
+	return true;
+}
+
+/* The round that the timer makes is all that is wanted. */
+static void
+on_hurry(void *arg)
+{
+	(void)arg;
 }
 
 static void
@@ -677,10 +722,15 @@ after_round(void *arg)
 
 	watch_begun(w);
 	read_ready(w);
-	w->complete = NULL;
-	w->complete_end = &w->complete;
-	if (list != NULL)
+	if (list != NULL && waits_for_company(w))
+		list = NULL;
+	else if (list != NULL) {
 		commit_batch(w, list);
+		pace_commit(&w->pace, w->ncomplete, loop_now(w->loop));
+		w->complete = NULL;
+		w->complete_end = &w->complete;
+		w->ncomplete = 0;
+	}
 	for (; list != NULL; list = next) {
 		next = list->next;
 		finish(w, list);
@@ -786,6 +836,7 @@ worker_run(struct queued *q, unsigned number)
 	space_init(&w.space, q->incoming_fd, q->conf.queue_reserve,
 	    q->conf.queue_reserve_inodes);
 	w.timer = loop_timer_new(w.loop, on_timer, &w);
+	w.hurry = loop_timer_new(w.loop, on_hurry, &w);
 	loop_signal(w.loop, SIGTERM, on_term, &w);
 	loop_signal(w.loop, SIGHUP, on_hup, &w);
 	w.qmgr = chan_link_new(w.loop, SOCKET_NOTICE, &notice_contract,

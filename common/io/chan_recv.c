@@ -147,7 +147,8 @@ chan_fill(struct chan *c)
 		if (cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS)
 			fits = take_fds(c, cm) && fits;
 	c->in_end += (size_t)n;
-	c->drained = (size_t)n < iov.iov_len;
+	/* The kernel ends a read at each record with descriptors. */
+	c->drained = (size_t)n < iov.iov_len && mh.msg_controllen == 0;
 	if ((mh.msg_flags & MSG_CTRUNC) != 0 && c->in_nfds < CHAN_IN_FDS) {
 		/* Not the peer's fault: this process has no room for them. */
 		LOG_WARN("channel-descriptors-lost",
