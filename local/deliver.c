@@ -20,6 +20,8 @@
 #include "local/local.h"
 #include "local/text.h"
 
+#define EARLY_WRITE 262144u /* octets that start their write-back at once */
+
 struct delivery *
 delivery_new(const struct local *l, const struct disk *disk,
     const struct delivery_job *job, int message_fd)
@@ -247,6 +249,7 @@ static int
 write_file(void *arg, const char *p, size_t n)
 {
 	struct delivery *d = arg;
+	size_t whole = n;
 	ssize_t w;
 
 	while (n > 0) {
@@ -258,7 +261,8 @@ write_file(void *arg, const char *p, size_t n)
 		p += w;
 		n -= (size_t)w;
 	}
-	return 0;
+	/* A large one: the disk works while we copy. */
+	return whole >= EARLY_WRITE ? durable_start(&d->file, d->mode) : 0;
 }
 
 static void
@@ -364,8 +368,15 @@ delivery_link(struct delivery *d)
 		delivery_fault(d, "link", d->maildir);
 }
 
+struct durable *
+delivery_file(struct delivery *d)
+{
+	return d->status.code == 0 && !d->present && d->open &&
+	    d->file.linked ? &d->file : NULL;
+}
+
 void
-delivery_sync(struct delivery *d)
+delivery_synced(struct delivery *d, int error)
 {
 	if (d->status.code != 0)
 		return;
@@ -374,10 +385,11 @@ delivery_sync(struct delivery *d)
 			d->synced = true;
 		else
 			delivery_fault(d, "fsync", d->maildir);
-	} else if (d->open && d->file.linked) {
-		if (durable_sync(&d->file, d->mode) == 0)
+	} else if (delivery_file(d) != NULL) {
+		if (error == 0)
 			d->synced = true;
 		else {
+			errno = error;
 			delivery_fault(d, "fsync", d->maildir);
 			durable_drop(&d->file, d->name);
 			d->open = false;

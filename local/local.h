@@ -100,7 +100,9 @@ void delivery_free(struct delivery **d);
 void delivery_write(struct delivery *d, struct buf *out);
 void delivery_start(struct delivery *d);
 void delivery_link(struct delivery *d);
-void delivery_sync(struct delivery *d);
+/* The file to be synced (durable_sync_all), or NULL; then what came of it. */
+struct durable *delivery_file(struct delivery *d);
+void delivery_synced(struct delivery *d, int error);
 
 /* Sets d->status from errno: local faults are temporary. */
 void delivery_fault(struct delivery *d, const char *what, const char *path);

@@ -30,6 +30,7 @@
 /* Processes of one owner: enough to keep disk and processor busy, few enough
  * that deliveries share their commits. */
 #define OWNER_PROCESSES_MAX 2
+#define BUSY_JOBS 12 /* under way in one before there is another */
 
 struct parent;
 
@@ -209,7 +210,7 @@ make_room(struct parent *p)
 	return true;
 }
 
-/* An idle process of the owner, a new one, or the least busy. */
+/* The least busy process of the owner, or one more when all are busy. */
 static struct process *
 process_for(struct parent *p, struct owner *o)
 {
@@ -223,7 +224,8 @@ process_for(struct parent *p, struct owner *o)
 		if (best == NULL || pr->jobs < best->jobs)
 			best = pr;
 	}
-	if (best != NULL && (best->jobs == 0 || n >= OWNER_PROCESSES_MAX))
+	if (best != NULL && (best->jobs < BUSY_JOBS ||
+	    n >= OWNER_PROCESSES_MAX))
 		return best;
 	if (!make_room(p))
 		return best;

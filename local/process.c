@@ -38,11 +38,13 @@ answer(struct chan *c, const struct delivery *d)
 	chan_queue(c, DELIVERY_DONE, &done, NULL, 0);
 }
 
-/* Each step for the whole batch before the next one: the first fsync commits
- * the journal for all names made so far. */
+/* Each step for the whole batch before the next one: one fsync commits the
+ * journal for all names made so far. */
 static void
 deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 {
+	struct durable *files[BATCH_MAX];
+	int errors[BATCH_MAX];
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -53,7 +55,10 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 	for (i = 0; i < n; i++)
 		delivery_link(batch[i]);
 	for (i = 0; i < n; i++)
-		delivery_sync(batch[i]);
+		files[i] = delivery_file(batch[i]);
+	durable_sync_all(files, n, batch[0]->mode, errors);
+	for (i = 0; i < n; i++)
+		delivery_synced(batch[i], errors[i]);
 	for (i = 0; i < n; i++) {
 		answer(c, batch[i]);
 		delivery_free(&batch[i]);

@@ -26,6 +26,8 @@
 
 /* Content up to this size waits in memory. */
 #define SMALL_MAX 32768u
+/* Of a large one, so much is written before its write-back is begun. */
+#define EARLY_WRITE (1024u * 1024)
 
 /* Strings of the envelope live in blocks that never move. */
 struct block {
@@ -44,6 +46,7 @@ struct intake {
 	struct buf head;             /* the envelope's text */
 	size_t content_at;
 	struct buf small;            /* content not yet written */
+	size_t unstarted;            /* octets whose write-back is to be begun */
 	uint64_t octets;
 	uint32_t sum;
 };
@@ -243,7 +246,12 @@ intake_content(struct intake *m, int dirfd, const char *p, size_t n)
 	if (write_all(m->file.fd, v, 3) != 0)
 		return -1;
 	buf_reset(&m->small);
-	return 0;
+	/* The disk works while the rest comes. */
+	m->unstarted += n;
+	if (m->unstarted < EARLY_WRITE)
+		return 0;
+	m->unstarted = 0;
+	return durable_start(&m->file, DURABLE_ORDERED);
 }
 
 int
