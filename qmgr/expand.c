@@ -125,7 +125,9 @@ build(const struct rcpt *r, const struct chain *chain, struct qexpansion *v,
 		v[i].kind = p->kind;
 		v[i].address = p->address;
 		v[i].sender = p->sender;
-		v[i].has_sender = p->sender.len > 0;
+		/* A bounce stays one: <> is nobody's to replace. */
+		v[i].has_sender = p->sender.len > 0 &&
+		    qfile_env(r->m->q)->from.len > 0;
 	}
 	/* Only now does the buffer move no more. */
 	for (uint32_t i = 0; i < r->nplaces && good; i++)
