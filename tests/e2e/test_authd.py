@@ -140,6 +140,10 @@ def test_extension_and_owner(suite):
     s.send("sender@client.example", f"club@{DOMAIN}")
     text = s.wait_delivered(f"ann@{DOMAIN}", 1)[0].read_text()
     assert f"Return-Path: <owner-club@{DOMAIN}>" in text
+    # A bounce keeps its null sender.
+    s.send("", f"club@{DOMAIN}")
+    texts = [p.read_text() for p in s.wait_delivered(f"ann@{DOMAIN}", 2)]
+    assert sum("Return-Path: <>\n" in t for t in texts) == 1
 
 
 def test_slow_hashes_stall_nobody(suite):
