@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,7 @@ struct running {
 	pid_t pid;              /* 0: the slot is free */
 	uint64_t user;          /* hash of the canonical name */
 	int fd;                 /* the client's socket, to end its input */
+	int alive;              /* a pipe that ends before the last reply */
 };
 
 struct keeper {
@@ -221,21 +224,32 @@ hash(const struct keeper *k, struct slice user)
 	return h;
 }
 
+/* A client that was answered QUIT may be back before its process is gone. */
+static bool
+is_over(const struct running *r)
+{
+	struct pollfd p = {.fd = r->alive, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
 static size_t
 sessions_of(const struct keeper *k, uint64_t user)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < k->max; i++)
-		n += k->v[i].pid > 0 && k->v[i].user == user;
+		n += k->v[i].pid > 0 && k->v[i].user == user &&
+		    !is_over(&k->v[i]);
 	return n;
 }
 
 /* In the child. */
 static _Noreturn void
 serve(const struct keeper *k, const struct pending *p,
-    const struct ticket_redeemed *r)
+    const struct ticket_redeemed *r, int alive)
 {
+	int keep[] = {p->fd, alive};
 	char *user = slice_dup(r->user);
 	char *maildir = slice_dup(r->maildir);
 	struct sandbox_path path = {-1, maildir, SANDBOX_WRITE};
@@ -245,6 +259,7 @@ serve(const struct keeper *k, const struct pending *p,
 	struct mailbox_start start = {
 		.conf = k->conf,
 		.fd = p->fd,
+		.alive_fd = alive,
 		.leftover = slice_mem(p->leftover, p->leftover_len),
 		.user = user,
 		.ip = p->ip,
@@ -252,7 +267,7 @@ serve(const struct keeper *k, const struct pending *p,
 		.utf8 = p->utf8,
 	};
 
-	proc_close_except(&p->fd, 1);
+	proc_close_except(keep, sizeof(keep) / sizeof(keep[0]));
 	proc_title("mailbox %s", user);
 	sandbox_enter(ROLE_POP3D_MAILBOX, &args);
 	mailbox_serve(&start);
@@ -284,19 +299,27 @@ static void
 start(struct keeper *k, struct pending *p, const struct ticket_redeemed *r)
 {
 	struct running *slot = k->v;
-	pid_t pid;
+	int alive[2] = {-1, -1};
+	pid_t pid = -1;
 
 	while (slot->pid > 0)
 		slot++; /* pending_new left room */
-	pid = proc_fork(p->sid);
+	if (pipe2(alive, O_CLOEXEC) == 0)
+		pid = proc_fork(p->sid);
 	if (pid == 0)
-		serve(k, p, r);
+		serve(k, p, r, alive[1]);
 	if (pid < 0) {
-		log_warn("cannot fork a mailbox process");
+		log_warn("cannot make a mailbox process");
+		if (alive[0] >= 0)
+			close(alive[0]);
+	}
+	if (alive[1] >= 0)
+		close(alive[1]);
+	if (pid < 0) {
 		pending_refuse(k, p, MAILBOX_TEMP);
 		return;
 	}
-	*slot = (struct running){pid, hash(k, r->user), p->fd};
+	*slot = (struct running){pid, hash(k, r->user), p->fd, alive[0]};
 	k->n++;
 	p->fd = -1;
 	answer(p->peer, MAILBOX_OK);
@@ -392,6 +415,7 @@ on_child(void *arg, pid_t pid, int wstatus)
 		if (k->v[i].pid != pid)
 			continue;
 		close(k->v[i].fd);
+		close(k->v[i].alive);
 		k->v[i].pid = 0;
 		k->n--;
 	}

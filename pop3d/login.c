@@ -431,6 +431,7 @@ login_run(const struct front_client *client)
 	struct session s = {
 		.conf = conf,
 		.state = STATE_AUTHORIZATION,
+		.alive_fd = -1,
 		.start_ms = clock_mono_ms(),
 		.idle_ms = (int64_t)conf->pop3_login_timeout_ms,
 		.login = &login,

@@ -367,6 +367,7 @@ mailbox_serve(const struct mailbox_start *start)
 		.conf = conf,
 		.state = STATE_TRANSACTION,
 		.ip = start->ip,
+		.alive_fd = start->alive_fd,
 		.utf8 = start->utf8,
 		.start_ms = clock_mono_ms(),
 		.idle_ms = (int64_t)conf->pop3_idle_timeout_ms,

@@ -14,6 +14,7 @@ struct conf;
 struct mailbox_start {
 	const struct conf *conf;
 	int fd;              /* the client's socket; belongs to the session */
+	int alive_fd;        /* closed before the last reply, or -1 */
 	struct slice leftover; /* its octets that were read before */
 	const char *user;    /* canonical name */
 	const char *ip;

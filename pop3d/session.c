@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/conf/conf.h"
@@ -131,6 +132,8 @@ session_serve(struct session *s, const struct commands *commands)
 			s->state = STATE_CLOSED;
 		}
 	}
+	if (s->alive_fd >= 0)
+		close(s->alive_fd);
 	if (!s->handed_over)
 		see_off(s);
 }

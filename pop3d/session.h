@@ -33,6 +33,7 @@ struct session {
 	const char *ip;         /* borrowed */
 	bool utf8;              /* RFC 6856: the client said UTF8 */
 	bool handed_over;       /* the client is somebody else's now */
+	int alive_fd;           /* owned; closed before the last reply, or -1 */
 	unsigned errors;        /* commands that made no sense, failed logins */
 	int64_t start_ms;       /* clock_mono_ms */
 	int64_t end_ms;         /* nothing is waited for after this */

@@ -90,7 +90,7 @@ teardown(void)
 static void
 talk(const char *input, struct buf *out)
 {
-	struct mailbox_start start = {.conf = &conf,
+	struct mailbox_start start = {.conf = &conf, .alive_fd = -1,
 	    .leftover = slice_of(input), .user = "ann@here.example",
 	    .ip = "192.0.2.1", .maildir = maildir};
 	char chunk[4096];
