@@ -8,6 +8,7 @@
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
+#define AGAIN_MS 1000
 #define PEERS_MAX 256 /* more than queue_workers can be, restarts included */
 
 static size_t
@@ -66,6 +67,9 @@ notice_opened(void *arg, struct chan_peer *p)
 {
 	(void)p;
 	scan_start(arg, QDIR_INCOMING);
+	/* Until our answer reaches it, it cannot tell us of what it commits
+	 * behind the back of this scan. */
+	scan_within(arg, QDIR_INCOMING, AGAIN_MS);
 	return true;
 }
 

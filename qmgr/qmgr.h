@@ -84,6 +84,8 @@ void scan_init(struct qmgr *qm);
 void scan_free(struct qmgr *qm);
 /* Reads incoming/ or deferred/, from the start (again). */
 void scan_start(struct qmgr *qm, enum qdir dir);
+/* The same in at most ms milliseconds. */
+void scan_within(struct qmgr *qm, enum qdir dir, int64_t ms);
 /* A slice of it; true if more is left. */
 bool scan_some(struct qmgr *qm);
 

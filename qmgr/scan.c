@@ -20,6 +20,7 @@
 
 #define SLICE_ENTRIES 200
 #define AGAIN_MS 1000 /* after one that could not be done */
+#define INCOMING_MS 60000 /* what nobody told of is not forgotten */
 /* A hint further away than this behind the longest pause is not a time we
  * set: nothing is to be tried (settle.c), or somebody touched the file. */
 #define HINT_FAR_MS (INT64_C(400) * 86400 * 1000)
@@ -28,9 +29,23 @@ struct scan {
 	DIR *dir; /* NULL: none under way */
 	bool again;
 	size_t seen, found, strange;
+	size_t told; /* strange ones the log knows of */
 	int64_t start_ms;
-	struct loop_timer *retry;
+	int64_t next_ms; /* clock_mono_ms of the next one, or CLOCK_NEVER */
+	struct loop_timer *next;
 };
+
+void
+scan_within(struct qmgr *qm, enum qdir dir, int64_t ms)
+{
+	struct scan *s = &qm->scans[dir];
+	int64_t at_ms = clock_mono_ms() + ms;
+
+	if (at_ms >= s->next_ms)
+		return;
+	s->next_ms = at_ms;
+	loop_timer_set(s->next, at_ms);
+}
 
 /* A deferred message's time as its mtime says.  If it is wrong the file is
  * read too early and says when, or (too late) waits for an admin's retry. */
@@ -80,19 +95,22 @@ scan_end(struct qmgr *qm, struct scan *s, enum qdir dir)
 	errno = error;
 	if (error != 0) {
 		LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
-		loop_timer_in(s->retry, AGAIN_MS);
+		scan_within(qm, dir, AGAIN_MS);
 		return;
 	}
-	if (s->strange > 0)
+	if (s->strange > 0 && s->strange != s->told)
 		LOG_WARN("no-queue-files", LS("dir", qdir_names[dir]),
 		    LU("count", s->strange),
 		    LS("mend", "move away what is not named by an id"));
+	s->told = s->strange;
 	if (s->found > 0 || dir == QDIR_DEFERRED)
 		LOG_INFO("scanned", LS("dir", qdir_names[dir]),
 		    LU("files", s->seen), LU("found", s->found),
 		    LI("ms", clock_mono_ms() - s->start_ms));
 	if (s->again)
 		scan_start(qm, dir);
+	if (dir == QDIR_INCOMING)
+		scan_within(qm, dir, INCOMING_MS);
 }
 
 static void
@@ -136,6 +154,7 @@ scan_start(struct qmgr *qm, enum qdir dir)
 		return;
 	}
 	s->again = false;
+	s->next_ms = CLOCK_NEVER;
 	s->seen = s->found = s->strange = 0;
 	s->start_ms = clock_mono_ms();
 	fd = openat(qm->dirs[dir], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -146,17 +165,17 @@ scan_start(struct qmgr *qm, enum qdir dir)
 	LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
 	if (fd != -1)
 		close(fd);
-	loop_timer_in(s->retry, AGAIN_MS);
+	scan_within(qm, dir, AGAIN_MS);
 }
 
 static void
-again_incoming(void *arg)
+next_incoming(void *arg)
 {
 	scan_start(arg, QDIR_INCOMING);
 }
 
 static void
-again_deferred(void *arg)
+next_deferred(void *arg)
 {
 	scan_start(arg, QDIR_DEFERRED);
 }
@@ -165,10 +184,10 @@ void
 scan_init(struct qmgr *qm)
 {
 	qm->scans = mem_array(QDIR_COUNT, sizeof(*qm->scans));
-	qm->scans[QDIR_INCOMING].retry = loop_timer_new(qm->loop,
-	    again_incoming, qm);
-	qm->scans[QDIR_DEFERRED].retry = loop_timer_new(qm->loop,
-	    again_deferred, qm);
+	qm->scans[QDIR_INCOMING].next = loop_timer_new(qm->loop,
+	    next_incoming, qm);
+	qm->scans[QDIR_DEFERRED].next = loop_timer_new(qm->loop,
+	    next_deferred, qm);
 	scan_start(qm, QDIR_INCOMING);
 	scan_start(qm, QDIR_DEFERRED);
 }
