@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,7 +185,11 @@ check_empty(const char *path)
 	struct stat st;
 	struct dirent *entry;
 	DIR *dir = opendir(path);
+	char whole[PATH_MAX];
 
+	/* Callers name it relative to the run directory; messages must not. */
+	if (realpath(path, whole) != NULL)
+		path = whole;
 	if (dir == NULL || fstat(dirfd(dir), &st) != 0)
 		die_errno(EXIT_PERMANENT, "sandbox: %s: cannot be opened; "
 		    "create it, owner root, mode 0555", path);
