@@ -44,6 +44,7 @@ static void
 deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 {
 	struct durable *files[BATCH_MAX];
+	enum durable_mode mode = DURABLE_ORDERED;
 	int errors[BATCH_MAX];
 	size_t i;
 
@@ -54,9 +55,12 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 	}
 	for (i = 0; i < n; i++)
 		delivery_link(batch[i]);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		files[i] = delivery_file(batch[i]);
-	durable_sync_all(files, n, batch[0]->mode, errors);
+		if (batch[i]->mode == DURABLE_STRICT)
+			mode = DURABLE_STRICT; /* right for all of them */
+	}
+	durable_sync_all(files, n, mode, errors);
 	for (i = 0; i < n; i++)
 		delivery_synced(batch[i], errors[i]);
 	for (i = 0; i < n; i++) {
