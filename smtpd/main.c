@@ -1,18 +1,60 @@
 /* smtpd: main. */
 #include "common/conf/conf.h"
+#include "common/front/front.h"
+#include "common/io/stream.h"
+#include "common/proto/session.h"
+#include "common/proto/sockets.h"
 #include "common/sys/proc.h"
-#include "smtpd/parent.h"
+#include "smtpd/session.h"
+
+static void
+limits(const struct conf *c, struct front_limits *out)
+{
+	out->sessions = c->smtp_sessions_max;
+	out->sessions_per_client = c->smtp_sessions_per_client_max;
+}
+
+static void
+refuse(const struct conf *c, enum front_refusal why, struct stream *s)
+{
+	static const char *const words[][2] = {
+		[FRONT_TOO_MANY] = {"4.3.2", "too many connections"},
+		[FRONT_TOO_MANY_YOURS] = {"4.7.0",
+		    "too many connections of yours"},
+		[FRONT_NO_ROOM] = {"4.3.0", "no room for a session now"},
+	};
+
+	stream_printf(s, "421 %s %s: %s\r\n", words[why][0], c->hostname,
+	    words[why][1]);
+}
 
 int
 main(int argc, char *argv[], char *envp[])
 {
-	static struct smtpd d;
+	static struct conf conf;
+	static struct front_args args = {
+		.protocol = "smtp",
+		.user_key = "user_smtpd",
+		.parent = ROLE_SMTPD_PARENT,
+		.session = ROLE_SMTPD_SESSION,
+		.in_max = SESSION_IN_SIZE,
+		.out_max = SESSION_OUT_SIZE,
+		.services = {
+			{SERVICE_QUEUE, SOCKET_QUEUE},
+			{SERVICE_ADDRESS, SOCKET_ADDRESS},
+		},
+		.limits = limits,
+		.refuse = refuse,
+		.run = session_run,
+	};
 	const char *file;
 
 	proc_start(argc, argv, envp, "smtpd");
 	file = conf_options(argc, argv, "smtpd [-v] [-c file] [-d fd]");
-	conf_load(&d.conf, file);
+	conf_load(&conf, file);
 	conf_keep(file);
-	parent_open(&d);
-	return parent_run(&d);
+	args.user = conf.user_smtpd;
+	args.backlog = (int)conf.smtp_backlog;
+	args.arg = enqueue_room_new();
+	return front_run(front_open(&conf, &args));
 }

@@ -20,11 +20,8 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "smtpd/command.h"
-#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
-#define IN_SIZE 32768 /* touched only as far as it is filled */
-#define OUT_SIZE 1000 /* a page with all else a session needs at first */
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
 #define LINGER_MS 500         /* for a client to read why it is sent away */
 #define LINGER_MAX 262144     /* octets thrown away meanwhile */
@@ -106,42 +103,6 @@ set_peer(struct session *s, const struct ip *ip)
 	s->relay = net_any_has(s->conf->relay_networks.v,
 	    s->conf->relay_networks.n, ip);
 	proc_title("session %s", s->ip_text);
-}
-
-/* The header of a proxy.  Nothing is answered to a wrong one: who sends it is
- * no SMTP client. */
-static bool
-receive_proxy(struct session *s)
-{
-	enum stream_result result = STREAM_OK;
-	enum proxy_result parsed = PROXY_MORE;
-	const char *why = "timeout";
-	struct slice in;
-	struct proxy p;
-	size_t need = 1;
-
-	stream_deadline(s->net, clock_mono_ms() +
-	    (int64_t)s->conf->proxy_timeout_ms);
-	while (parsed == PROXY_MORE) {
-		result = stream_peek(s->net, need, &in);
-		if (result != STREAM_OK)
-			break;
-		parsed = proxy_parse(in, &p, &need, &why);
-	}
-	if (result == STREAM_EOF || result == STREAM_ERROR)
-		why = "closed";
-	if (parsed != PROXY_OK) {
-		LOG_WARN("proxy-refused", LS("ip", s->ip_text), LS("why", why));
-		s->end = "proxy";
-		return false;
-	}
-	stream_consume(s->net, need);
-	if (p.known) {
-		LOG_DEBUG("proxied", LS("proxy", s->ip_text));
-		set_peer(s, &p.src);
-		s->local = p.dst;
-	}
-	return true;
 }
 
 /* In pieces: an idle session takes no memory. */
@@ -232,42 +193,42 @@ log_end(const struct session *s)
 	    LS("end", s->end));
 }
 
-struct stream *
-session_stream(void)
-{
-	return stream_prepare(IN_SIZE, OUT_SIZE);
-}
-
 void
-session_run(const struct session_start *start)
+session_run(const struct front_client *client)
 {
-	const struct conf *conf = start->conf;
-	int keep[] = {start->fd, start->parent_fd};
+	const struct conf *conf = client->conf;
+	int keep[] = {client->fd, client->parent_fd};
+	struct ip ip = client->ip;
 	struct session s = {
 	    .conf = conf,
-	    .parent_fd = start->parent_fd,
-	    .local = start->local,
-	    .net = start->net,
+	    .parent_fd = client->parent_fd,
+	    .local = client->local,
+	    .net = client->net,
 	    .helo = SLICE_EMPTY,
 	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
 	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
-	    .queue = {.pipe = -1, .room = start->room},
+	    .queue = {.pipe = -1, .room = client->arg},
 	    .lookup_fd = -1,
 	    .end = "proxy",
 	};
 	sigset_t waiting;
+	bool ok;
 
 	/* What the parent had in memory stays as it is: giving it back would
 	 * touch, and so copy, its pages. */
 	proc_close_except(keep, sizeof(keep) / sizeof(keep[0]));
 	catch_term(&waiting);
 	sandbox_enter(ROLE_SMTPD_SESSION, NULL);
-	memcpy(s.sid, start->sid, sizeof(s.sid));
+	memcpy(s.sid, client->sid, sizeof(s.sid));
 	s.start_ms = clock_mono_ms();
 	s.end_ms = s.start_ms + (int64_t)conf->smtp_session_timeout_ms;
-	stream_attach(s.net, start->fd);
-	set_peer(&s, &start->ip);
-	if (!start->proxy || receive_proxy(&s)) {
+	stream_attach(s.net, client->fd);
+	/* Nothing is answered to a wrong PROXY header: who sends it is no SMTP
+	 * client. */
+	ok = !client->proxy || front_read_proxy(s.net, s.start_ms +
+	    (int64_t)conf->proxy_timeout_ms, &ip, &s.local);
+	set_peer(&s, &ip);
+	if (ok) {
 		s.state = conf->smtp_helo_required ? STATE_START
 		    : STATE_GREETED;
 		greet(&s);

@@ -12,6 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/status.h"
 #include "common/conf/net.h"
+#include "common/front/front.h"
 #include "common/io/stream.h"
 #include "common/mail/address.h"
 #include "common/mail/id.h"
@@ -26,21 +27,10 @@ struct header_scan;
 struct params;
 struct queue_rcpts;
 
-#define SID_LEN 13
-#define SID_SIZE (SID_LEN + 1)
-
-/* What the parent hands to a session. */
-struct session_start {
-	const struct conf *conf;
-	int fd;           /* the client's socket, non-blocking */
-	int parent_fd;    /* contract "session" */
-	struct ip ip;     /* the client's address */
-	struct ip local;  /* the address it connected to */
-	struct stream *net; /* made before the fork, without its descriptor */
-	int64_t *room;    /* enqueue_room_new */
-	bool proxy;       /* a PROXY header comes first */
-	char sid[SID_SIZE];
-};
+/* A session's buffers.  They are touched only as far as they are filled; those
+ * of an idle session lie on one page. */
+#define SESSION_IN_SIZE 32768
+#define SESSION_OUT_SIZE 1000
 
 enum state {
 	STATE_START,   /* neither HELO nor EHLO yet */
@@ -118,7 +108,7 @@ struct session {
 	struct ip ip, local;
 	bool relay;           /* may send anywhere: relay_networks */
 	char ip_text[IP_TEXT_SIZE];
-	char sid[SID_SIZE];
+	char sid[FRONT_SID_SIZE];
 	enum state state;
 	bool esmtp;           /* EHLO, not HELO */
 	bool utf8_replies;    /* this command allowed UTF-8 in its reply */
@@ -137,9 +127,8 @@ struct session {
 	const char *end;      /* why it ended, for the log */
 };
 
-/* session.c */
-struct stream *session_stream(void); /* for start.net: once a parent */
-_Noreturn void session_run(const struct session_start *start);
+/* session.c: never returns.  client->arg: enqueue_room_new. */
+void session_run(const struct front_client *client);
 /* A channel from the parent (enum session_service), or -1.  The first time
  * both are asked for at once: who sends mail needs both. */
 int session_channel(struct session *s, unsigned service);
@@ -174,7 +163,7 @@ void message_drop(struct session *s); /* RSET and its like */
 
 /* enqueue.c: what happens to the message at queued.  Where that fails it is
  * remembered in queue.failed and queue.status, and the rest does nothing. */
-int64_t *enqueue_room_new(void); /* for start.room: once a parent */
+int64_t *enqueue_room_new(void); /* in the parent, before the first fork */
 bool enqueue_open(struct session *s, struct slice id, uint64_t size);
 void enqueue_envelope(struct session *s, const struct envelope *env);
 void enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts);

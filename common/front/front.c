@@ -26,6 +26,7 @@
 
 #define ACCEPT_BURST 32       /* connections taken in one round */
 #define EXHAUSTED_MS 50       /* without descriptors: a pause */
+#define EXHAUSTED_LOG_MS 10000 /* and one line in the log in that time */
 #define STOP_WAIT_MS 3000     /* for sessions to finish their step */
 #define REFUSALS_LOGGED 10    /* lines in one span */
 #define REFUSALS_SPAN_MS 1000
@@ -48,6 +49,7 @@ struct front {
 	/* A flood of refused connections must not become one of log lines. */
 	int64_t span_ms;
 	unsigned refusals;
+	int64_t quiet_ms;             /* no line on exhaustion until then */
 };
 
 static void on_connection(void *arg, unsigned events);
@@ -88,7 +90,10 @@ on_timer(void *arg)
 static void
 exhausted(struct front *f, const char *what)
 {
-	LOG_ERROR("cannot-accept", LS("step", what), LE());
+	if (loop_now(f->loop) >= f->quiet_ms) {
+		LOG_ERROR("cannot-accept", LS("step", what), LE());
+		f->quiet_ms = loop_now(f->loop) + EXHAUSTED_LOG_MS;
+	}
 	accept_from_none(f);
 	loop_timer_in(f->timer, EXHAUSTED_MS);
 }
@@ -193,7 +198,8 @@ admit(struct front *f, const struct front_listener *l, int fd,
     const struct sockaddr_storage *sa)
 {
 	const struct conf *c = f->conf;
-	struct front_client client = {.conf = c, .fd = fd, .net = f->net};
+	struct front_client client = {.conf = c, .fd = fd, .net = f->net,
+	    .arg = f->args->arg};
 	struct sockaddr_storage local;
 	socklen_t len = sizeof(local);
 	enum front_refusal why;

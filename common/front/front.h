@@ -34,6 +34,7 @@ struct front_client {
 	struct ip local;  /* the address it connected to */
 	bool proxy;       /* a PROXY header comes first */
 	char sid[FRONT_SID_SIZE]; /* the session's id in the log */
+	void *arg;        /* of front_args */
 };
 
 /* Why a client is sent away by the parent. */
@@ -48,7 +49,7 @@ struct front_limits {
 };
 
 struct front_args {
-	const char *protocol;       /* of the [listen] sections: "pop3" */
+	const char *protocol;       /* of the [listen] sections: "smtp" */
 	const char *user_key;       /* name of the key, for messages */
 	const char *user;
 	enum role parent, session;
@@ -66,6 +67,7 @@ struct front_args {
 	    struct stream *s);
 	/* In the forked child, before its cage; never returns. */
 	void (*run)(const struct front_client *client);
+	void *arg;                  /* for run: what sessions share */
 };
 
 struct front;

@@ -8,10 +8,10 @@
 
 #include "common/base/buf.h"
 #include "common/base/status.h"
+#include "common/front/front.h"
 #include "common/mail/address.h"
 #include "smtpd/command.h"
 #include "smtpd/param.h"
-#include "smtpd/proxy.h"
 #include "smtpd/received.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,17 +28,17 @@ proxy(struct slice in)
 {
 	size_t used = 0, all = 0;
 	const char *why = NULL;
-	struct proxy p, again;
-	enum proxy_result got = proxy_parse(in, &p, &used, &why);
+	struct front_proxy p, again;
+	enum front_proxy_result got = front_parse_proxy(in, &p, &used, &why);
 
-	assert(got != PROXY_MORE || used > in.len);
-	assert(got != PROXY_BAD || why != NULL);
-	if (got != PROXY_OK)
+	assert(got != FRONT_PROXY_MORE || used > in.len);
+	assert(got != FRONT_PROXY_BAD || why != NULL);
+	if (got != FRONT_PROXY_OK)
 		return;
 	assert(used <= in.len);
 	/* What is behind the header is not looked at. */
-	assert(proxy_parse(slice_sub(in, 0, used), &again, &all, &why) ==
-	    PROXY_OK && all == used && again.known == p.known);
+	assert(front_parse_proxy(slice_sub(in, 0, used), &again, &all, &why) ==
+	    FRONT_PROXY_OK && all == used && again.known == p.known);
 }
 
 static void
