@@ -3,6 +3,7 @@
  * for its lack.  Used by every process.  Sizes from outside are checked against
  * a limit before they get here; the overflow check is the last line of defence.
  */
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,40 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
+#define HOLES_MAX 4096 /* of one size */
+
 static _Noreturn void
 exhausted(size_t n, size_t size)
 {
 	die(EXIT_TEMPORARY, "out of memory (%zu times %zu octets)", n, size);
+}
+
+void
+mem_start(void)
+{
+#ifdef M_MXFAST
+	(void)mallopt(M_MXFAST, 0);
+#endif
+}
+
+/* What is kept here stays for good: some KB once a process. */
+void
+mem_settle(void)
+{
+	static const size_t sizes[] = {65536, 16384, 4096, 1024, 512, 256, 128,
+	    64, 24};
+	char *top = malloc(131000), *p; /* from the end of the heap */
+	size_t i, n;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && top != NULL; i++)
+		for (n = 0; n < HOLES_MAX; n++) {
+			p = malloc(sizes[i]);
+			if (p == NULL || p > top) {
+				free(p);
+				break;
+			}
+		}
+	free(top);
 }
 
 void *

@@ -12,6 +12,13 @@ MEM_THERE void *mem_array(size_t n, size_t size);
 MEM_THERE void *mem_grow(void *p, size_t n, size_t size);
 MEM_THERE char *mem_dup(const char *s);
 
+/* For a parent that forks much: no list of small free pieces that an allocation
+ * walks through (mem_start, first), and the holes that the start left in the
+ * heap are filled (mem_settle, last).  A child's first allocations then take
+ * fresh memory and leave the pages it shares with its parent alone. */
+void mem_start(void);
+void mem_settle(void);
+
 /* Equal in constant time for equal lengths. */
 int mem_equal_ct(const void *a, const void *b, size_t n);
 

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -90,6 +91,20 @@ connect_notify(void)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+/* The title is the command line, as without us; what libbsd's function needs is
+ * looked up here, and not by every child again. */
+static void
+show_command(int argc, char *argv[])
+{
+	struct buf b = BUF_INIT(1024);
+	int i;
+
+	for (i = 0; i < argc; i++)
+		buf_printf(&b, "%s%s", i > 0 ? " " : "", argv[i]);
+	setproctitle("-%s", b.s);
+	buf_free(&b);
+}
+
 void
 proc_start(int argc, char *argv[], char *envp[], const char *name)
 {
@@ -101,6 +116,8 @@ proc_start(int argc, char *argv[], char *envp[], const char *name)
 	log_open(name);
 	setprogname(name);
 	setproctitle_init(argc, argv, envp);
+	mem_start();
+	show_command(argc, argv);
 	clock_preload();
 	connect_notify();
 }
@@ -134,6 +151,7 @@ proc_ready(void)
 		given.ready_fd = -1;
 	}
 	notify("READY=1");
+	mem_settle();
 	LOG_INFO("ready", LS("version", POSTERN_VERSION));
 }
 
