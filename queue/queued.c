@@ -2,6 +2,7 @@
  * queued's parent: opens the queue and the socket, forks the workers and keeps
  * them alive.  It reads nothing from anybody.
  */
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -112,7 +113,7 @@ start_worker(void *arg)
 	struct slot *slot = arg;
 	struct parent *p = slot->p;
 	unsigned number = (unsigned)(slot - p->slots) + 1;
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	if (p->stopping || slot->pid != 0 || number > p->nslots)
 		return;
@@ -120,6 +121,11 @@ start_worker(void *arg)
 	if (pid == 0) {
 		struct queued *q = p->q;
 
+		/* Nobody else would end a worker whose parent was killed. */
+		if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+			log_warn("PR_SET_PDEATHSIG");
+		if (getppid() != parent)
+			_exit(EXIT_TEMPORARY);
 		loop_forked(&p->loop);
 		close(conf_keep_fd());
 		_exit(worker_run(q, number));
