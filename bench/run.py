@@ -411,7 +411,7 @@ def main():
                 shutil.rmtree(server.base, ignore_errors=True)
     finally:
         if not a.keep:
-            sh('umount', f'{base}/mnt')
+            sh('umount', '-l', f'{base}/mnt')
             shutil.rmtree(base)
 
 
