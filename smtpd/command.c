@@ -8,8 +8,8 @@
 
 /* STARTTLS and AUTH will be two more rows. */
 static const struct command commands[] = {
-	{"HELO", ANYWHERE, false, cmd_helo, "HELO domain"},
-	{"EHLO", ANYWHERE, false, cmd_ehlo, "EHLO domain"},
+	{"HELO", ANYWHERE, true, cmd_helo, "HELO domain"},
+	{"EHLO", ANYWHERE, true, cmd_ehlo, "EHLO domain"},
 	{"MAIL", IN(GREETED), false, cmd_mail, "MAIL FROM:<path> [parameters]"},
 	{"RCPT", IN(MAIL) | IN(RCPT), false, cmd_rcpt,
 	    "RCPT TO:<path> [parameters]"},

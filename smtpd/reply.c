@@ -18,14 +18,11 @@
 #define TEXT_SIZE (LINE_MAX_OUT + 1)
 
 static size_t
-add(char line[LINE_SIZE], size_t len, const char *text)
+add(char line[LINE_SIZE], size_t len, struct slice text)
 {
-	size_t n = strlen(text);
-
-	if (n > LINE_MAX_OUT - len)
-		n = LINE_MAX_OUT - len;
-	memcpy(line + len, text, n);
-	return len + n;
+	text = slice_sub(text, 0, LINE_MAX_OUT - len);
+	memcpy(line + len, text.p, text.len);
+	return len + text.len;
 }
 
 /* Writes the line; it stays in line, without CRLF, for the log. */
@@ -41,17 +38,18 @@ put_line(struct session *s, unsigned code, char sep, const char *enhanced,
 	line[1] = (char)('0' + code / 10 % 10);
 	line[2] = (char)('0' + code % 10);
 	line[3] = sep;
-	len = add(line, len, enhanced);
+	len = add(line, len, slice_of(enhanced));
 	if (enhanced[0] != '\0')
-		len = add(line, len, " ");
-	len = add(line, len, text);
+		line[len++] = ' ';
+	len = add(line, len, slice_of(text));
 	for (size_t i = 4; i < len; i++) {
 		unsigned char c = (unsigned char)line[i];
 
 		if (c < 0x20 || c == 0x7f || (c > 0x7f && !utf8))
 			line[i] = '?';
 	}
-	memcpy(line + len, "\r\n", 2);
+	line[len] = '\r';
+	line[len + 1] = '\n';
 	stream_put(s->net, slice_mem(line, len + 2));
 	return slice_mem(line, len);
 }
