@@ -333,7 +333,8 @@ class Suite:
 
     # ---- files ----
 
-    def default_users(self):
+    @staticmethod
+    def default_users():
         return (f"ann@{DOMAIN}:{{PLAIN}}{PASSWORD}::::::\n"
                 f"bob@{DOMAIN}:{YESCRYPT}::::::\n")
 

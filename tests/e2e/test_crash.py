@@ -135,3 +135,20 @@ def test_crash_leftovers_are_taken(s):
     s.wait_delivered("ann", before + 1)
     s.wait_gone(ident)
     wait_until(lambda: not s.queue("corrupt"), 1)
+
+
+def test_killed_parents_leave_nobody():
+    """What their children were doing comes to its end, and so do they."""
+    with Suite(CONFIG) as s:
+        s.send("x@client.example", f"ann@{DOMAIN}")
+        s.wait_delivered("ann", 1)
+        idle = s.connect()
+        idle.recv(100)
+        c = s.pop3("ann")
+        for name in DAEMONS:
+            s.kill(name)
+        c.quit()
+        idle.close()
+        wait_until(lambda: not any(d.pids() for d in s.daemons.values()), 10,
+                   lambda: str({n: d.pids() for n, d in s.daemons.items()}))
+        s.start()
