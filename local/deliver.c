@@ -100,8 +100,8 @@ delivery_fault(struct delivery *d, const char *what, const char *path)
 
 /* ---- the Maildir ---- */
 
-/* The directories from the tree's top to the Maildir, one after the other: made
- * or, when all are there, brought to the disk. */
+/* The directories between the tree's top and the Maildir, one after the other:
+ * made or, when all are there, brought to the disk. */
 static int
 for_parents(const struct delivery *d, const char *top, int (*fn)(const char *))
 {
@@ -109,13 +109,14 @@ for_parents(const struct delivery *d, const char *top, int (*fn)(const char *))
 	size_t n = strlen(top);
 	int result = 0;
 
-	while (n > 1 && top[n - 1] == '/')
+	while (n > 0 && top[n - 1] == '/')
 		n--;
-	for (slash = strchr(path + n, '/'); slash != NULL && result == 0;
-	    slash = strchr(slash + 1, '/')) {
+	for (slash = path + n; *slash == '/';)
+		slash++;
+	while (result == 0 && (slash = strchr(slash, '/')) != NULL) {
 		*slash = '\0';
 		result = fn(path);
-		*slash = '/';
+		*slash++ = '/';
 	}
 	free(path);
 	return result;
@@ -133,8 +134,9 @@ sync_dir(const char *path)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result, error;
 
+	/* One that may be passed and not read cannot be synced either. */
 	if (fd < 0)
-		return -1;
+		return errno == EACCES ? 0 : -1;
 	result = fsync(fd);
 	error = errno;
 	close(fd);
@@ -156,7 +158,8 @@ make_maildir(const struct delivery *d)
 	/* With ordered journalling the message's own commit has all this. */
 	if (d->mode != DURABLE_STRICT)
 		return 0;
-	return (!within || for_parents(d, top, sync_dir) == 0) &&
+	return (!within || (sync_dir(top) == 0 &&
+	    for_parents(d, top, sync_dir) == 0)) &&
 	    sync_dir(d->maildir) == 0 ? 0 : -1;
 }
 
