@@ -73,8 +73,11 @@ chain_has(const struct chain *c, struct slice address, bool forward)
 static void
 settle_place(const struct rcpt *r, const struct chain *chain, struct place *p)
 {
-	if (p->kind == DELIVERY_ADDRESS && (chain_has(chain, p->address, false)
-	    || (r->place != NULL && slice_ieq(r->place->address, p->address)))) {
+	bool own = r->place != NULL &&
+	    slice_ieq(r->place->address, p->address);
+
+	if (p->kind == DELIVERY_ADDRESS &&
+	    (own || chain_has(chain, p->address, false))) {
 		p->kind = DELIVERY_MAILBOX;
 		p->no_forward = p->forward;
 	} else if (p->kind == DELIVERY_MAILBOX && !p->no_forward)
@@ -178,7 +181,8 @@ write_expansion(struct qmgr *qm, struct rcpt *r)
 		return false;
 	chain_of(m->q, r, &chain);
 	if (chain.n > qm->conf.alias_depth_max || chain.n == ANCESTORS_MAX) {
-		refuse(qm, r, 550, 4, 6, "aliases and forwards are nested too deep");
+		refuse(qm, r, 550, 4, 6, "aliases and forwards nest too "
+		    "deep");
 		return false;
 	}
 	if (qfile_nrcpts(m->q) - m->noriginal + r->nplaces >

@@ -37,7 +37,7 @@ struct dest {
 	struct rcpts parked;
 	uint32_t slots; /* taken or kept */
 	uint32_t users; /* recipients that point here */
-	size_t bucket, len;
+	size_t len;
 	char key[];
 };
 
@@ -54,21 +54,29 @@ dest_hash(const struct lane *lane, struct slice key)
 	return (size_t)(h >> 32) % DESTS;
 }
 
-static void
-dest_join(struct qmgr *qm, struct lane *lane, struct rcpt *r)
+static struct dest *
+dest_find(struct qmgr *qm, const struct lane *lane, size_t bucket,
+    struct slice key)
 {
-	struct slice key = r->place->address;
-	size_t bucket = dest_hash(lane, key);
 	struct dest *d;
 
 	LIST_FOREACH(d, &qm->dests[bucket], hash)
 		if (d->lane == lane &&
 		    slice_ieq((struct slice){d->key, d->len}, key))
-			break;
+			return d;
+	return NULL;
+}
+
+static void
+dest_join(struct qmgr *qm, struct lane *lane, struct rcpt *r)
+{
+	struct slice key = r->place->address;
+	size_t bucket = dest_hash(lane, key);
+	struct dest *d = dest_find(qm, lane, bucket, key);
+
 	if (d == NULL) {
 		d = mem_alloc(sizeof(*d) + key.len + 1);
 		d->lane = lane;
-		d->bucket = bucket;
 		d->len = key.len;
 		memcpy(d->key, key.p, key.len);
 		TAILQ_INIT(&d->parked);

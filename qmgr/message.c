@@ -79,10 +79,14 @@ message_new(struct qmgr *qm, const struct mail_id *id, enum qdir dir,
 void
 message_free(struct qmgr *qm, struct message *m)
 {
+	struct rcpt *r, *next;
+
 	assert(m->nrunning == 0);
 	message_stop(qm, m);
-	while (!TAILQ_EMPTY(&m->rcpts))
-		message_drop_rcpt(qm, TAILQ_FIRST(&m->rcpts));
+	for (r = TAILQ_FIRST(&m->rcpts); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, all);
+		message_drop_rcpt(qm, r);
+	}
 	file_close(qm, m);
 	if (m->on_record)
 		TAILQ_REMOVE(&qm->record, m, soon);

@@ -47,7 +47,7 @@ struct rcpt {
 	TAILQ_ENTRY(rcpt) all;  /* message.rcpts */
 	TAILQ_ENTRY(rcpt) list; /* see enum phase */
 	struct message *m;
-	struct dest *dest;      /* has a slot there (or waits for it), or NULL */
+	struct dest *dest;      /* it has a slot there or waits for one */
 	struct place *place;    /* owned: where it goes, once that is known */
 	struct place **places;  /* owned: what a resolution gave */
 	uint32_t nplaces, places_cap;

@@ -12,6 +12,7 @@
 
 #include <sys/queue.h>
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,11 +31,22 @@ struct chan_server;
 struct dest;
 struct loop;
 struct loop_timer;
-struct scan;
 struct wait;
 
 LIST_HEAD(dests, dest);
 LIST_HEAD(bucket, message);
+
+/* How far the look at a directory is: scan.c. */
+struct scan {
+	DIR *dir;      /* owned */
+	bool running;
+	bool again;    /* from the start when this one is done */
+	size_t seen, found, strange;
+	size_t told; /* strange ones the log knows of */
+	int64_t start_ms;
+	int64_t next_ms; /* clock_mono_ms of the next one, or CLOCK_NEVER */
+	struct loop_timer *next;
+};
 
 struct qmgr {
 	struct conf conf;
@@ -63,7 +75,7 @@ struct qmgr {
 	int *sync_fds;          /* owned: to be fdatasync'ed */
 	size_t nsync, sync_cap;
 	uint64_t sync_round;
-	struct scan *scans;
+	struct scan scans[QDIR_DEFERRED + 1]; /* incoming/, deferred/ */
 
 	struct loop_timer *work, *record_timer, *sync_timer, *stuck_timer;
 	struct loop_timer *term_timer;

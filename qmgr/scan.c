@@ -7,13 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "common/io/loop.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
@@ -24,16 +22,6 @@
 /* A hint further away than this behind the longest pause is not a time we
  * set: nothing is to be tried (settle.c), or somebody touched the file. */
 #define HINT_FAR_MS (INT64_C(400) * 86400 * 1000)
-
-struct scan {
-	DIR *dir; /* NULL: none under way */
-	bool again;
-	size_t seen, found, strange;
-	size_t told; /* strange ones the log knows of */
-	int64_t start_ms;
-	int64_t next_ms; /* clock_mono_ms of the next one, or CLOCK_NEVER */
-	struct loop_timer *next;
-};
 
 void
 scan_within(struct qmgr *qm, enum qdir dir, int64_t ms)
@@ -88,12 +76,8 @@ found(struct qmgr *qm, struct scan *s, enum qdir dir, const char *name)
 static void
 scan_end(struct qmgr *qm, struct scan *s, enum qdir dir)
 {
-	int error = errno;
-
-	closedir(s->dir);
-	s->dir = NULL;
-	errno = error;
-	if (error != 0) {
+	s->running = false;
+	if (errno != 0) {
 		LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
 		scan_within(qm, dir, AGAIN_MS);
 		return;
@@ -135,21 +119,20 @@ scan_some(struct qmgr *qm)
 {
 	/* incoming/ first: what was accepted last has waited for nothing. */
 	for (int dir = QDIR_INCOMING; dir <= QDIR_DEFERRED; dir++)
-		if (qm->scans[dir].dir != NULL) {
+		if (qm->scans[dir].running) {
 			scan_slice(qm, (enum qdir)dir);
 			break;
 		}
-	return qm->scans[QDIR_INCOMING].dir != NULL ||
-	    qm->scans[QDIR_DEFERRED].dir != NULL;
+	return qm->scans[QDIR_INCOMING].running ||
+	    qm->scans[QDIR_DEFERRED].running;
 }
 
 void
 scan_start(struct qmgr *qm, enum qdir dir)
 {
 	struct scan *s = &qm->scans[dir];
-	int fd;
 
-	if (s->dir != NULL) {
+	if (s->running) {
 		s->again = true;
 		return;
 	}
@@ -157,15 +140,8 @@ scan_start(struct qmgr *qm, enum qdir dir)
 	s->next_ms = CLOCK_NEVER;
 	s->seen = s->found = s->strange = 0;
 	s->start_ms = clock_mono_ms();
-	fd = openat(qm->dirs[dir], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd != -1)
-		s->dir = fdopendir(fd);
-	if (s->dir != NULL)
-		return;
-	LOG_ERROR("scan-failed", LS("dir", qdir_names[dir]), LE());
-	if (fd != -1)
-		close(fd);
-	scan_within(qm, dir, AGAIN_MS);
+	rewinddir(s->dir);
+	s->running = true;
 }
 
 static void
@@ -180,23 +156,29 @@ next_deferred(void *arg)
 	scan_start(arg, QDIR_DEFERRED);
 }
 
+/* A descriptor with an offset of its own. */
+static void
+scan_open(struct qmgr *qm, enum qdir dir, loop_fn *next)
+{
+	struct scan *s = &qm->scans[dir];
+	int fd = openat(qm->dirs[dir], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1 || (s->dir = fdopendir(fd)) == NULL)
+		die_errno(EXIT_TEMPORARY, "cannot read %s", qdir_names[dir]);
+	s->next = loop_timer_new(qm->loop, next, qm);
+	scan_start(qm, dir);
+}
+
 void
 scan_init(struct qmgr *qm)
 {
-	qm->scans = mem_array(QDIR_COUNT, sizeof(*qm->scans));
-	qm->scans[QDIR_INCOMING].next = loop_timer_new(qm->loop,
-	    next_incoming, qm);
-	qm->scans[QDIR_DEFERRED].next = loop_timer_new(qm->loop,
-	    next_deferred, qm);
-	scan_start(qm, QDIR_INCOMING);
-	scan_start(qm, QDIR_DEFERRED);
+	scan_open(qm, QDIR_INCOMING, next_incoming);
+	scan_open(qm, QDIR_DEFERRED, next_deferred);
 }
 
 void
 scan_free(struct qmgr *qm)
 {
-	for (int dir = 0; dir < QDIR_COUNT; dir++)
-		if (qm->scans[dir].dir != NULL)
-			closedir(qm->scans[dir].dir);
-	free(qm->scans);
+	closedir(qm->scans[QDIR_INCOMING].dir);
+	closedir(qm->scans[QDIR_DEFERRED].dir);
 }
