@@ -11,7 +11,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define HOLES_MAX 4096 /* of one size */
+#define HOLES_MAX 4096  /* of one size */
+#define TOP_SIZE 131000 /* just below what malloc maps apart */
 
 static _Noreturn void
 exhausted(size_t n, size_t size)
@@ -27,22 +28,30 @@ mem_start(void)
 #endif
 }
 
-/* What is kept here stays for good: some KB once a process. */
+/* Filled holes, one behind the other: they stay for good, some KB a process. */
+struct hole {
+	struct hole *next;
+};
+
 void
 mem_settle(void)
 {
 	static const size_t sizes[] = {65536, 16384, 4096, 1024, 512, 256, 128,
 	    64, 24};
-	char *top = malloc(131000), *p; /* from the end of the heap */
+	static struct hole *holes;
+	char *top = malloc(TOP_SIZE); /* from the end of the heap */
+	struct hole *h;
 	size_t i, n;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && top != NULL; i++)
 		for (n = 0; n < HOLES_MAX; n++) {
-			p = malloc(sizes[i]);
-			if (p == NULL || p > top) {
-				free(p);
+			h = malloc(sizes[i]);
+			if (h == NULL || (char *)h > top) {
+				free(h);
 				break;
 			}
+			h->next = holes;
+			holes = h;
 		}
 	free(top);
 }

@@ -29,7 +29,7 @@
 
 /* The keys of a [listen NAME] section. */
 static const struct conf_param listen_params[] = {
-	{"protocol", CONF_STRING, NULL, 0, 0, "smtp|submission|pop3",
+	{"protocol", CONF_STRING, NULL, 0, 0, "smtp|pop3",
 	    offsetof(struct conf_listen, protocol)},
 	{"address", CONF_LIST, NULL, 0, 0, NULL,
 	    offsetof(struct conf_listen, address)},
@@ -206,7 +206,7 @@ end_section(struct reader *r)
 		return;
 	if (r->listen_seen[LISTEN_PROTOCOL] == 0)
 		complain(r, l->line, "[listen %s]: protocol is missing; add "
-		    "protocol = smtp, submission or pop3", l->name);
+		    "protocol = smtp or pop3", l->name);
 	if (r->listen_seen[LISTEN_ADDRESS] == 0 || l->address.n == 0)
 		complain(r, l->line, "[listen %s]: address is missing; add "
 		    "address = 127.0.0.1:2525, for example", l->name);

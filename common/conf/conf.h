@@ -55,7 +55,7 @@ enum conf_apop { CONF_POP3_APOP_AUTO, CONF_POP3_APOP_YES, CONF_POP3_APOP_NO };
 /* One [listen NAME] section. */
 struct conf_listen {
 	const char *name;
-	const char *protocol;     /* smtp, submission, pop3 */
+	const char *protocol;     /* smtp, pop3 */
 	struct conf_list address; /* host:port, [v6]:port, fd:N, fd:NAME */
 	bool proxy;               /* PROXY protocol expected from proxy_from */
 	const char *file;         /* where it stands, for messages */

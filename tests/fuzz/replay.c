@@ -21,8 +21,13 @@ replay_file(const char *path)
 	size_t n;
 
 	f = fopen(path, "rb");
-	if (f == NULL || fstat(fileno(f), &st) != 0) {
+	if (f == NULL) {
 		perror(path);
+		return -1;
+	}
+	if (fstat(fileno(f), &st) != 0) {
+		perror(path);
+		fclose(f);
 		return -1;
 	}
 	data = malloc((size_t)st.st_size + 1);

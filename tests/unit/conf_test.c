@@ -138,13 +138,13 @@ static const struct {
 	    ":1: [listen a]: address is missing; add address = "
 	    "127.0.0.1:2525, for example\n"},
 	{"nothing in a section", "[listen a]\n",
-	    ":1: [listen a]: protocol is missing; add protocol = smtp, "
-	    "submission or pop3\n"
+	    ":1: [listen a]: protocol is missing; add protocol = smtp or "
+	    "pop3\n"
 	    ":1: [listen a]: address is missing; add address = "
 	    "127.0.0.1:2525, for example\n"},
 	{"protocol", "[listen a]\nprotocol = imap\naddress = *:1\n",
-	    ":2: protocol: \"imap\" is not allowed; allowed: smtp, submission "
-	    "or pop3\n"},
+	    ":2: protocol: \"imap\" is not allowed; allowed: smtp or "
+	    "pop3\n"},
 	{"address", "[listen a]\nprotocol = smtp\naddress = mx:25 *:25\n",
 	    ":3: address: \"mx:25\" is not allowed; allowed: IPV4:PORT, "
 	    "[IPV6]:PORT, *:PORT, [::]:PORT, fd:NUMBER, fd:NAME\n"},
