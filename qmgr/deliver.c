@@ -8,7 +8,6 @@
 #include <fcntl.h>
 
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/proto/delivery.h"
 #include "common/proto/sockets.h"
@@ -91,7 +90,8 @@ expansion_valid(const struct delivery_expansion *e)
 /* The forward file's places; false if they cannot be used.  Then nothing was
  * delivered, whatever the code says. */
 static bool
-forward_places(struct rcpt *r, const struct chan_list *list)
+forward_places(struct qmgr *qm, struct rcpt *r,
+    const struct chan_list *list)
 {
 	const struct delivery_expansion *e = list->v;
 	struct delivery_expansion own;
@@ -105,8 +105,7 @@ forward_places(struct rcpt *r, const struct chan_list *list)
 		if (own.kind == DELIVERY_PROGRAM ||
 		    own.kind == DELIVERY_MAILDIR)
 			own.address = r->place->address;
-		MEM_PUSH(r->places, r->nplaces, r->places_cap,
-		    place_of_expansion(&own, r->place));
+		rcpt_add_place(qm, r, place_of_expansion(&own, r->place));
 	}
 	return true;
 }
@@ -123,7 +122,7 @@ done(struct qmgr *qm, struct rcpt *r, const struct delivery_done *d)
 	    (d->subject == 3 && d->detail == 0 && r->attempts > 0)))
 		r->m->suspect = true;
 	if (d->code / 100 == 2 && d->expansions.n > 0) {
-		if (forward_places(r, &d->expansions)) {
+		if (forward_places(qm, r, &d->expansions)) {
 			expand_add(qm, r);
 			return;
 		}

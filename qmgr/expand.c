@@ -238,6 +238,8 @@ replaced(struct qmgr *qm, struct rcpt *r)
 
 	m->pinned = m->journalled = false;
 	if (m->verdict == VERDICT_GOOD) {
+		m->open_rcpts += r->nplaces;
+		qm->open_rcpts += r->nplaces;
 		m->nfile += r->nplaces;
 		m->todo += r->nplaces;
 		m->todo--;

@@ -16,7 +16,8 @@
 #include "qmgr/qmgr.h"
 
 #define OPEN_MAX_FILES 256
-#define OPEN_MAX_RCPTS 200000 /* recipients in memory because of open files */
+#define OPEN_MAX_RCPTS 500000 /* recipients in memory because of open files,
+                               * some 180 octets each */
 #define RECORD_MS 20   /* a message that ends sooner needs no record */
 #define SYNC_MS 500    /* "within a second" */
 #define SYNC_MAX 256   /* descriptors waiting for it */

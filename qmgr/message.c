@@ -24,7 +24,7 @@
 #define LOCKED_MS 1000   /* queued still writes it: it will tell us */
 #define BIG_MS 1000      /* a big one waits until others are done */
 #define BIG_RCPTS 1000
-#define BIG_TOGETHER 150000
+#define BIG_TOGETHER 400000
 
 static struct bucket *
 bucket_of(struct qmgr *qm, const struct mail_id *id)
@@ -135,20 +135,35 @@ rcpt_new(struct message *m, const struct qrcpt *row)
 }
 
 void
+rcpt_add_place(struct qmgr *qm, struct rcpt *r, struct place *p)
+{
+	MEM_PUSH(r->places, r->nplaces, r->places_cap, p);
+	qm->nplaces++;
+}
+
+void
+rcpt_clear_places(struct qmgr *qm, struct rcpt *r)
+{
+	qm->nplaces -= r->nplaces;
+	for (uint32_t i = 0; i < r->nplaces; i++)
+		free(r->places[i]);
+	free(r->places);
+	r->places = NULL;
+	r->nplaces = r->places_cap = 0;
+}
+
+void
 message_drop_rcpt(struct qmgr *qm, struct rcpt *r)
 {
 	struct message *m = r->m;
 
-	(void)qm;
 	assert(r->phase != PHASE_RUNNING && r->dest == NULL);
 	if (r->phase == PHASE_ENDED)
 		TAILQ_REMOVE(&m->ended, r, list);
 	else
 		m->nlive--;
 	TAILQ_REMOVE(&m->rcpts, r, all);
-	for (uint32_t i = 0; i < r->nplaces; i++)
-		free(r->places[i]);
-	free(r->places);
+	rcpt_clear_places(qm, r);
 	free(r->place);
 	free(r->outcome);
 	free(r);

@@ -60,6 +60,7 @@ struct rcpt {
 	char state;              /* enum qstate, when ended */
 	bool slot;               /* a slot of dest is taken or kept for it */
 	bool too_many;           /* more places than expansion_max */
+	bool crowded;            /* no room for its places now */
 	struct slice address, target, sender;
 	bool has_sender;
 	char room[];             /* what the slices point to */
@@ -152,6 +153,9 @@ void message_load(struct qmgr *qm, const struct wait_info *w);
  * *busy: queued is not done with it yet. */
 struct message *message_fetch(struct qmgr *qm, const struct mail_id *id,
     enum qdir dir, bool unsure, bool *busy);
+/* What a resolution or a forward file gives; p is r's from then on. */
+void rcpt_add_place(struct qmgr *qm, struct rcpt *r, struct place *p);
+void rcpt_clear_places(struct qmgr *qm, struct rcpt *r);
 /* r leaves memory. */
 void message_drop_rcpt(struct qmgr *qm, struct rcpt *r);
 /* Something ended: takes the next recipients, or has it settled. */

@@ -89,8 +89,10 @@ outcome_set(struct qmgr *qm, struct rcpt *r, const struct status *status,
 	r->phase = PHASE_ENDED;
 	TAILQ_INSERT_TAIL(&m->ended, r, list);
 	m->nlive--;
-	/* A program would see the message twice, a Maildir does not. */
-	file_record_later(qm, m, program);
+	/* Otherwise it is settled in this round.  A program would see the
+	 * message twice, a Maildir does not. */
+	if (m->nlive > 0 || m->next < m->nfile)
+		file_record_later(qm, m, program);
 	message_progress(qm, m);
 }
 

@@ -69,6 +69,7 @@ struct qmgr {
 	struct messages open;   /* files open, least recently used first */
 	size_t nopen, open_rcpts;
 	size_t big_rcpts;       /* of active messages with very many */
+	size_t nplaces;         /* in memory, of all recipients */
 	struct messages record; /* outcomes to be written soon */
 	struct messages settle, stuck;
 	struct rcpts expanding;

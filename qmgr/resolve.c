@@ -3,17 +3,15 @@
  * Runs in qmgr; the answers are authd's, the addresses were checked by smtpd
  * and may still be anything.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/proto/address.h"
 #include "common/proto/delivery.h"
 #include "common/proto/sockets.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
+
+#define PLACES_MAX 300000 /* some 200 octets each */
 
 /*
  * Who delivers what.  Mail for other hosts has no row: nobody here delivers
@@ -37,17 +35,6 @@ no_route(struct qmgr *qm, struct rcpt *r)
 	outcome_set(qm, r, &st, SLICE_EMPTY);
 }
 
-static void
-places_free(struct rcpt *r)
-{
-	for (uint32_t i = 0; i < r->nplaces; i++)
-		free(r->places[i]);
-	free(r->places);
-	r->places = NULL;
-	r->nplaces = r->places_cap = 0;
-	r->too_many = false;
-}
-
 void
 route_rcpt(struct qmgr *qm, struct rcpt *r)
 {
@@ -64,7 +51,8 @@ route_rcpt(struct qmgr *qm, struct rcpt *r)
 		}
 	}
 	if (r->place == NULL) {
-		places_free(r);
+		rcpt_clear_places(qm, r);
+		r->too_many = r->crowded = false;
 		lane_add(qm, r, LANE_RESOLVE, false);
 		return;
 	}
@@ -97,15 +85,15 @@ add_places(struct qmgr *qm, struct rcpt *r, const struct chan_list *list)
 
 	if (r->nplaces + list->n > qm->conf.expansion_max)
 		r->too_many = true;
-	if (r->too_many)
+	/* One alone may always have its expansion_max. */
+	if (qm->nplaces > PLACES_MAX && qm->nplaces > r->nplaces)
+		r->crowded = true;
+	if (r->too_many || r->crowded) {
+		rcpt_clear_places(qm, r);
 		return;
-	if (r->places == NULL) {
-		r->places = mem_array(list->n, sizeof(*r->places));
-		r->places_cap = (uint32_t)list->n;
 	}
 	for (size_t i = 0; i < list->n; i++)
-		MEM_PUSH(r->places, r->nplaces, r->places_cap,
-		    place_of_target(&t[i]));
+		rcpt_add_place(qm, r, place_of_target(&t[i]));
 }
 
 static void
@@ -162,7 +150,8 @@ go_there(struct qmgr *qm, struct rcpt *r)
 {
 	r->place = r->places[0];
 	r->places[0] = r->places[--r->nplaces];
-	places_free(r);
+	qm->nplaces--;
+	rcpt_clear_places(qm, r);
 	route_rcpt(qm, r);
 }
 
@@ -174,6 +163,10 @@ found(struct qmgr *qm, struct rcpt *r)
 
 	if (r->too_many) {
 		fail(qm, r, 550, 2, 4, "expands to too many recipients");
+		return;
+	}
+	if (r->crowded) {
+		outcome_shelve(qm, r);
 		return;
 	}
 	if (r->nplaces == 0) {

@@ -19,9 +19,9 @@
 #define SLICE_ENTRIES 200
 #define AGAIN_MS 1000 /* after one that could not be done */
 #define INCOMING_MS 60000 /* what nobody told of is not forgotten */
-/* A hint further away than this behind the longest pause is not a time we
- * set: nothing is to be tried (settle.c), or somebody touched the file. */
+/* Further away than any pause: nothing is to be tried (settle.c). */
 #define HINT_FAR_MS (INT64_C(400) * 86400 * 1000)
+#define HINT_SLACK_MS 60000
 
 void
 scan_within(struct qmgr *qm, enum qdir dir, int64_t ms)
@@ -35,15 +35,22 @@ scan_within(struct qmgr *qm, enum qdir dir, int64_t ms)
 	loop_timer_set(s->next, at_ms);
 }
 
-/* A deferred message's time as its mtime says.  If it is wrong the file is
- * read too early and says when, or (too late) waits for an admin's retry. */
+/*
+ * A deferred message's time as its mtime says.  One that no attempt has set
+ * means that somebody touched the file: it is read, and the record in it wins.
+ */
 static int64_t
-hint_of(const struct stat *st, int64_t now_ms)
+hint_of(const struct qmgr *qm, const struct stat *st)
 {
 	int64_t ms = (int64_t)st->st_mtim.tv_sec * 1000 +
 	    st->st_mtim.tv_nsec / 1000000;
+	int64_t wait_ms = ms - clock_real_ms();
 
-	return ms > now_ms + HINT_FAR_MS ? WAIT_NEVER : ms;
+	if (wait_ms > HINT_FAR_MS)
+		return WAIT_NEVER;
+	if (wait_ms > qm->retry.max_ms + qm->retry.max_ms / 8 + HINT_SLACK_MS)
+		return 0;
+	return ms;
 }
 
 static void
@@ -67,7 +74,7 @@ found(struct qmgr *qm, struct scan *s, enum qdir dir, const char *name)
 	else {
 		if (fstatat(qm->dirs[dir], name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return; /* gone again */
-		w.next_ms = hint_of(&st, clock_real_ms());
+		w.next_ms = hint_of(qm, &st);
 	}
 	s->found++;
 	wait_put(qm->wait, &w);
