@@ -256,7 +256,9 @@ reset_signals(void)
 pid_t
 proc_fork(const char *sid)
 {
-	pid_t pid = fork();
+	/* Without the handlers of pthread_atfork and the locks of a library
+	 * for threads, of which there are none: pages each child would copy. */
+	pid_t pid = _Fork();
 
 	if (pid == 0) {
 		reset_signals();
