@@ -23,6 +23,10 @@
 /* Each job of a batch has two descriptors, and the role 64. */
 #define BATCH_MAX 20u
 #define OUT_BUFFER (512u * 1024)
+/* What the cage was made for may have changed since: a home that was missing is
+ * mounted, a directory made.  After such a fault the process waits only so long
+ * for more, and the next one looks anew. */
+#define FAULT_IDLE_MS 20
 
 static void
 answer(struct chan *c, const struct delivery *d)
@@ -39,13 +43,14 @@ answer(struct chan *c, const struct delivery *d)
 }
 
 /* Each step for the whole batch before the next one: one fsync commits the
- * journal for all names made so far. */
-static void
+ * journal for all names made so far.  False: a mailbox was out of reach. */
+static bool
 deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 {
 	struct durable *files[BATCH_MAX];
 	enum durable_mode mode = DURABLE_ORDERED;
 	int errors[BATCH_MAX];
+	bool good = true;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -65,15 +70,20 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 		delivery_synced(batch[i], errors[i]);
 	for (i = 0; i < n; i++) {
 		answer(c, batch[i]);
+		if (batch[i]->status.code == 451 &&
+		    batch[i]->status.subject == 2)
+			good = false;
 		delivery_free(&batch[i]);
 	}
 	chan_flush(c);
+	return good;
 }
 
-/* Jobs that are there; waits for the first.  0: the parent is gone. */
+/* Jobs that are there; waits for the first.  0: the parent is gone, or the time
+ * is over. */
 static size_t
 take_batch(struct chan *c, const struct local *l, const struct disk *disk,
-    struct delivery **batch)
+    struct delivery **batch, int64_t deadline_ms)
 {
 	union delivery_msg m;
 	uint16_t type;
@@ -83,7 +93,7 @@ take_batch(struct chan *c, const struct local *l, const struct disk *disk,
 
 	while (n < BATCH_MAX) {
 		r = n == 0 ? chan_wait(c, &type, &m, sizeof(m), fds, &nfds,
-				 CLOCK_NEVER)
+				 deadline_ms)
 		           : chan_recv(c, &type, &m, sizeof(m), fds, &nfds);
 		if (r != CHAN_OK || type != DELIVERY_JOB)
 			break;
@@ -120,6 +130,7 @@ process_run(struct local *l, const struct owner *o, int fd)
 	struct delivery *batch[BATCH_MAX];
 	struct buf out = BUF_INIT(OUT_BUFFER);
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	int64_t deadline = CLOCK_NEVER;
 	struct disk disk;
 	struct chan *c;
 	size_t n;
@@ -131,8 +142,9 @@ process_run(struct local *l, const struct owner *o, int fd)
 	disk = disk_of(o);
 	sandbox_enter(ROLE_LOCAL_DELIVERY, &args);
 	c = chan_new(fd, &delivery_contract, CHAN_SERVER);
-	while ((n = take_batch(c, l, &disk, batch)) > 0)
-		deliver(c, batch, n, &out);
+	while ((n = take_batch(c, l, &disk, batch, deadline)) > 0)
+		deadline = deliver(c, batch, n, &out) ? CLOCK_NEVER
+		    : clock_mono_ms() + FAULT_IDLE_MS;
 	buf_free(&out);
 	chan_free(&c);
 	return 0;
