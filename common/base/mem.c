@@ -11,7 +11,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define HOLES_MAX 4096  /* of one size */
+/* Octets in all; another malloc may not begin where this one's heap ends. */
+#ifdef __SANITIZE_ADDRESS__
+#define HOLES_MAX 0
+#else
+#define HOLES_MAX ((size_t)512 * 1024)
+#endif
 #define TOP_SIZE 131000 /* just below what malloc maps apart */
 
 static _Noreturn void
@@ -40,11 +45,11 @@ mem_settle(void)
 	    64, 24};
 	static struct hole *holes;
 	char *top = malloc(TOP_SIZE); /* from the end of the heap */
+	size_t i, left = HOLES_MAX;
 	struct hole *h;
-	size_t i, n;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && top != NULL; i++)
-		for (n = 0; n < HOLES_MAX; n++) {
+		for (; left > sizes[i]; left -= sizes[i]) {
 			h = malloc(sizes[i]);
 			if (h == NULL || (char *)h > top) {
 				free(h);

@@ -18,7 +18,7 @@
 #include "common/base/mem.h"
 #include "common/io/chan_int.h"
 
-#define IN_LEAST 16384 /* octets of the receive buffer to begin with */
+#define IN_LEAST 4096 /* octets of the receive buffer to begin with */
 
 enum chan_result
 chan_refuse_fault(struct chan *c, const struct chan_fault *fault)
