@@ -267,7 +267,7 @@ START_TEST(gets_environment)
 		"SHELL=/bin/sh", "LANG=C", "SENDER=sender_x@example.net",
 		"RECIPIENT=ann+x@example.org", "LOCAL=ann+x",
 		"DOMAIN=example.org", "HOST=example.org", "EXTENSION=x",
-		"EXT=x", "MESSAGE_ID=" SAMPLE_ID};
+		"EXT=x", ("MESSAGE_ID=" SAMPLE_ID)};
 	struct delivery_job j = job_of("/bin/sh -c '/usr/bin/env >got'");
 	struct slice rest, line;
 	struct buf text;
