@@ -31,6 +31,7 @@
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
 #define LOGIN_WAIT_MS 120000  /* for authd: hashes queue up, failures are slow */
 #define OPEN_WAIT_MS 20000    /* for the mailbox parent */
+#define HINT_MS 500            /* how long its answer is good for all */
 #define OFFER_WAIT_MS 5000     /* for authd, before the greeting */
 #define NAME_MAX_OCTETS 1024  /* what the contract "login" takes */
 #define SERVICE_NAME SLICE("pop3")
@@ -38,6 +39,7 @@
 struct login {
 	const char *sid;
 	int parent_fd;       /* until parent is made */
+	struct login_hint *hint; /* shared with all sessions */
 	struct chan *parent; /* made at the first need */
 	struct chan *auth;   /* contract "login", likewise */
 	uint64_t rid;
@@ -161,13 +163,21 @@ apop_useful(struct login *l)
 	size_t nfds = 0;
 	uint16_t type;
 
+	if (__atomic_load_n(&l->hint->until_ms, __ATOMIC_RELAXED) >
+	    clock_mono_ms())
+		return __atomic_load_n(&l->hint->apop, __ATOMIC_RELAXED) != 0;
 	if (!connect_authd(l))
 		return false;
 	chan_send(l->auth, LOGIN_OFFER, &offer);
 	if (chan_wait(l->auth, &type, &msg, sizeof(msg), fds, &nfds,
 	    clock_mono_ms() + OFFER_WAIT_MS) == CHAN_OK &&
-	    type == LOGIN_OFFERS)
+	    type == LOGIN_OFFERS) {
+		__atomic_store_n(&l->hint->apop, msg.offers.apop,
+		    __ATOMIC_RELAXED);
+		__atomic_store_n(&l->hint->until_ms, clock_mono_ms() +
+		    HINT_MS, __ATOMIC_RELAXED);
 		return msg.offers.apop != 0;
+	}
 	chan_free(&l->auth);
 	return false;
 }
@@ -425,6 +435,7 @@ login_run(const struct front_client *client)
 	struct login login = {
 		.sid = client->sid,
 		.parent_fd = client->parent_fd,
+		.hint = client->arg,
 		.user = BUF_INIT(NAME_MAX_OCTETS),
 		.challenge = BUF_INIT(400),
 	};

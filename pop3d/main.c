@@ -1,4 +1,5 @@
 /* pop3d: main. */
+#include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/front/front.h"
 #include "common/io/stream.h"
@@ -53,5 +54,6 @@ main(int argc, char *argv[], char *envp[])
 	conf_load(&conf, file);
 	conf_keep(file);
 	args.user = conf.user_pop3d;
+	args.arg = mem_shared(sizeof(struct login_hint));
 	return front_run(front_open(&conf, &args));
 }

@@ -7,7 +7,6 @@
  * content is in the pipe already: one wake-up of queued for all.  Whoever fills
  * the pipe must have sent what is queued before, or both would wait.
  */
-#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <errno.h>
@@ -101,17 +100,6 @@ wait_status(struct session *s, uint16_t type, int64_t until_ms,
 	status_set(st, msg.result.code, msg.result.subject, msg.result.detail,
 	    "%.*s", SLICE_FMT(msg.result.text));
 	return true;
-}
-
-int64_t *
-enqueue_room_new(void)
-{
-	void *p = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		die_errno(EXIT_TEMPORARY, "no page to share with sessions");
-	return p;
 }
 
 /* Some session asked a moment ago and there was room: a small message need not
@@ -243,6 +231,23 @@ wait_pipe(struct session *s)
 		early_result(q);
 }
 
+/* What is queued leaves before anything else happens. */
+static void
+wait_channel(struct session *s)
+{
+	struct enqueue *q = &s->queue;
+	struct pollfd fd = {.fd = chan_fd(q->chan), .events = POLLOUT};
+	int64_t left;
+
+	while (!q->failed && chan_flush(q->chan) == CHAN_AGAIN) {
+		left = deadline(s, (int64_t)s->conf->smtp_data_timeout_ms) -
+		    clock_mono_ms();
+		if (left <= 0 || (poll(&fd, 1, left > INT32_MAX ? INT32_MAX
+		    : (int)left) <= 0 && errno != EINTR))
+			lost(q, "stalled");
+	}
+}
+
 /* Writes first and second to the pipe, all of them. */
 static void
 write_pipe(struct session *s, struct slice first, struct slice second)
@@ -290,7 +295,9 @@ enqueue_put(struct session *s, struct slice content)
 		if (!q->wide)
 			(void)fcntl(q->pipe, F_SETPIPE_SZ, PIPE_WIDE);
 		q->wide = true;
-		(void)chan_flush(q->chan);
+		/* All recipients are with queued before content is. */
+		if (chan_flush(q->chan) == CHAN_AGAIN)
+			wait_channel(s);
 		if (content.len >= DIRECT_SIZE)
 			none = content;
 		write_pipe(s, slice_mem(q->held, q->nheld), none);

@@ -1,4 +1,5 @@
 /* smtpd: main. */
+#include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/front/front.h"
 #include "common/io/stream.h"
@@ -55,6 +56,6 @@ main(int argc, char *argv[], char *envp[])
 	conf_keep(file);
 	args.user = conf.user_smtpd;
 	args.backlog = (int)conf.smtp_backlog;
-	args.arg = enqueue_room_new();
+	args.arg = mem_shared(sizeof(int64_t)); /* enqueue.c: room */
 	return front_run(front_open(&conf, &args));
 }

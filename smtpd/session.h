@@ -127,7 +127,7 @@ struct session {
 	const char *end;      /* why it ended, for the log */
 };
 
-/* session.c: never returns.  client->arg: enqueue_room_new. */
+/* session.c: never returns.  client->arg: front_args.arg. */
 void session_run(const struct front_client *client);
 /* A channel from the parent (enum session_service), or -1.  The first time
  * both are asked for at once: who sends mail needs both. */
@@ -163,7 +163,6 @@ void message_drop(struct session *s); /* RSET and its like */
 
 /* enqueue.c: what happens to the message at queued.  Where that fails it is
  * remembered in queue.failed and queue.status, and the rest does nothing. */
-int64_t *enqueue_room_new(void); /* in the parent, before the first fork */
 bool enqueue_open(struct session *s, struct slice id, uint64_t size);
 void enqueue_envelope(struct session *s, const struct envelope *env);
 void enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts);

@@ -3,6 +3,8 @@
  * for its lack.  Used by every process.  Sizes from outside are checked against
  * a limit before they get here; the overflow check is the last line of defence.
  */
+#include <sys/mman.h>
+
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -59,6 +61,17 @@ mem_settle(void)
 			holes = h;
 		}
 	free(top);
+}
+
+void *
+mem_shared(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		exhausted(n, 1);
+	return p;
 }
 
 void *

@@ -19,6 +19,10 @@ MEM_THERE char *mem_dup(const char *s);
 void mem_start(void);
 void mem_settle(void);
 
+/* Zeroed, and shared with the children forked later: for hints, which any of
+ * them may spoil.  Never given back. */
+void *mem_shared(size_t n);
+
 /* Equal in constant time for equal lengths. */
 int mem_equal_ct(const void *a, const void *b, size_t n);
 
