@@ -6,16 +6,24 @@
 #ifndef COMMON_PROTO_SOCKETS_H
 #define COMMON_PROTO_SOCKETS_H
 
-/*      name                             contract  listens         connects */
-#define SOCKET_QUEUE "queued.sock"        /* queue    queued          smtpd */
-#define SOCKET_NOTICE "qmgr-notice.sock"  /* notice   qmgr            queued */
-#define SOCKET_CONTROL "qmgr-control.sock" /* control qmgr            root, queue */
-#define SOCKET_ADDRESS "authd-address.sock" /* address authd          smtpd, queue */
-#define SOCKET_LOGIN "authd-login.sock"   /* login    authd           pop3d */
-#define SOCKET_TICKET "authd-ticket.sock" /* ticket   authd           mailbox */
-#define SOCKET_LOCAL "local.sock"         /* delivery local           queue */
-#define SOCKET_SPAWNER "spawner.sock"     /* delivery spawner         queue */
-#define SOCKET_POP3_MAILBOX "pop3d-mailbox.sock" /* mailbox pop3d-mailbox pop3d */
+/* contract queue; queued listens, smtpd connects */
+#define SOCKET_QUEUE "queued.sock"
+/* contract notice; qmgr, from queued */
+#define SOCKET_NOTICE "qmgr-notice.sock"
+/* contract control; qmgr, from root and user_queue (postern) */
+#define SOCKET_CONTROL "qmgr-control.sock"
+/* contract address; authd, from smtpd and qmgr */
+#define SOCKET_ADDRESS "authd-address.sock"
+/* contract login; authd, from pop3d */
+#define SOCKET_LOGIN "authd-login.sock"
+/* contract ticket; authd, from pop3d-mailbox */
+#define SOCKET_TICKET "authd-ticket.sock"
+/* contract delivery; local, from qmgr */
+#define SOCKET_LOCAL "local.sock"
+/* contract delivery; spawner, from qmgr */
+#define SOCKET_SPAWNER "spawner.sock"
+/* contract mailbox; pop3d-mailbox, from pop3d */
+#define SOCKET_POP3_MAILBOX "pop3d-mailbox.sock"
 
 /* The directory below run_dir that is nobody's and empty: root of sessions. */
 #define RUN_EMPTY "empty"
