@@ -38,7 +38,7 @@
 
 struct login {
 	const char *sid;
-	int parent_fd;       /* until parent is made */
+	struct front_way way; /* until parent is made */
 	struct login_hint *hint; /* shared with all sessions */
 	struct chan *parent; /* made at the first need */
 	struct chan *auth;   /* contract "login", likewise */
@@ -57,8 +57,7 @@ get_channel(struct login *l, enum session_service service)
 	int fd = -1;
 
 	if (l->parent == NULL)
-		l->parent = chan_new(l->parent_fd, &session_contract,
-		    CHAN_CLIENT);
+		l->parent = front_parent(&l->way);
 	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]) &&
 	    fd == -1; i++) {
 		struct timespec pause = {pauses_ms[i] / 1000,
@@ -431,10 +430,11 @@ void
 login_run(const struct front_client *client)
 {
 	const struct conf *conf = client->conf;
-	int keep[] = {client->fd, client->parent_fd};
+	int keep[] = {client->fd, client->way.ours, client->way.theirs,
+	    client->way.door};
 	struct login login = {
 		.sid = client->sid,
-		.parent_fd = client->parent_fd,
+		.way = client->way,
 		.hint = client->arg,
 		.user = BUF_INIT(NAME_MAX_OCTETS),
 		.challenge = BUF_INIT(400),

@@ -66,8 +66,7 @@ session_channel(struct session *s, unsigned service)
 	bool both;
 
 	if (s->parent == NULL)
-		s->parent = chan_new(s->parent_fd, &session_contract,
-		    CHAN_CLIENT);
+		s->parent = front_parent(&s->way);
 	if (service == SERVICE_ADDRESS && s->lookup_fd != -1) {
 		fds[1] = s->lookup_fd;
 		s->lookup_fd = -1;
@@ -197,11 +196,12 @@ void
 session_run(const struct front_client *client)
 {
 	const struct conf *conf = client->conf;
-	int keep[] = {client->fd, client->parent_fd};
+	int keep[] = {client->fd, client->way.ours, client->way.theirs,
+	    client->way.door};
 	struct ip ip = client->ip;
 	struct session s = {
 	    .conf = conf,
-	    .parent_fd = client->parent_fd,
+	    .way = client->way,
 	    .local = client->local,
 	    .net = client->net,
 	    .helo = SLICE_EMPTY,

@@ -100,7 +100,7 @@ struct enqueue {
 struct session {
 	const struct conf *conf;
 	struct stream *net;
-	int parent_fd;        /* until parent is made */
+	struct front_way way; /* until parent is made */
 	struct chan *parent;  /* made at the first need */
 	struct chan *lookup;  /* contract "address", likewise */
 	int lookup_fd;        /* came with the way to queued; or -1 */

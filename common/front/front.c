@@ -150,27 +150,23 @@ start_session(struct front *f, struct front_client *client,
 	int pair[2];
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-	    pair) == -1) {
-		exhausted(f, "socketpair");
-		return false;
-	}
-	client->parent_fd = pair[1];
 	make_sid(client->sid);
+	client->way.door = front_requests_door(f->requests);
 	pid = proc_fork(client->sid);
 	if (pid == 0) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+		    SOCK_CLOEXEC, 0, pair) == -1)
+			_exit(EXIT_TEMPORARY);
+		client->way.ours = pair[0];
+		client->way.theirs = pair[1];
 		f->args->run(client);
 		_exit(EXIT_TEMPORARY);
 	}
-	close(pair[1]);
 	if (pid == -1) {
-		close(pair[0]);
 		exhausted(f, "fork");
 		return false;
 	}
 	slot->pid = pid;
-	slot->fd = pair[0];
-	front_requests_watch(f->requests, slot);
 	return true;
 }
 
@@ -269,7 +265,7 @@ on_child(void *arg, pid_t pid, int wstatus)
 		LOG_ERROR("session-died", LI("pid", pid),
 		    LI("signal", WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0),
 		    LI("exit", WIFEXITED(wstatus) ? WEXITSTATUS(wstatus) : 0));
-	front_requests_forget(f->requests, slot);
+	front_requests_forget(slot);
 	front_clients_remove(f->clients, slot);
 	if (f->stopping && f->clients->n == 0)
 		loop_stop(f->loop);

@@ -24,12 +24,21 @@ struct stream;
 #define FRONT_SERVICES_MAX 4
 #define FRONT_CHANNELS_MAX 100 /* of one service, a session */
 
+/* A session's way to its parent: a socket pair of its own, whose other end goes
+ * through the door at the first question. */
+struct front_way {
+	int ours, theirs, door;
+};
+struct chan;
+/* The channel (contract "session", as the client); closes theirs.  Once. */
+struct chan *front_parent(const struct front_way *way);
+
 /* What the parent hands to a session. */
 struct front_client {
 	const struct conf *conf;
 	int fd;           /* its socket, non-blocking */
 	struct stream *net; /* made before the fork; to be attached to fd */
-	int parent_fd;    /* contract "session"; the session is the client */
+	struct front_way way; /* to the parent */
 	struct ip ip;     /* its address */
 	struct ip local;  /* the address it connected to */
 	bool proxy;       /* a PROXY header comes first */

@@ -75,7 +75,7 @@ front_clients_add(struct front_clients *c, const struct ip *unit, bool counted)
 	else
 		return NULL;
 	c->v[at] = (struct front_slot){.unit = *unit, .counted = counted,
-	    .fd = -1, .next = *chain};
+	    .next = *chain};
 	*chain = at;
 	c->n++;
 	return &c->v[at];

@@ -39,7 +39,7 @@ struct front_slot {
 	struct ip unit;         /* ip_unit of its address */
 	bool counted;           /* against the limit of its address */
 	uint8_t channels[FRONT_SERVICES_MAX]; /* how many it was given */
-	int fd;                 /* to the session, until it first asks, or -1 */
+	bool known;             /* it has asked for something */
 	struct chan_peer *peer; /* then; NULL once closed */
 };
 
@@ -69,9 +69,9 @@ struct front_slot *front_clients_find(struct front_clients *c, pid_t pid);
 /* front_requests.c: what sessions ask for, channels to other daemons. */
 struct front_requests *front_requests_new(struct loop *l,
     struct front_clients *clients, const struct front_args *args);
-/* slot->fd, the parent's end, is watched from now on. */
-void front_requests_watch(struct front_requests *r, struct front_slot *slot);
+/* The sessions' side of the door, which they inherit. */
+int front_requests_door(const struct front_requests *r);
 /* The session is gone. */
-void front_requests_forget(struct front_requests *r, struct front_slot *slot);
+void front_requests_forget(struct front_slot *slot);
 
 #endif

@@ -4,13 +4,15 @@
  * hands: each may ask for a few services, so many times.
  *
  * Most sessions that are there at a moment have not asked for anything.  Until
- * they do, the parent holds a descriptor for each and nothing else: they wait
- * in an epoll set of their own, which the loop watches.  What the parent writes
- * to its heap for a session costs every later session a page.
+ * they do, the parent holds nothing for them: what it held open, each later
+ * child would have to copy and close.  A session makes its socket pair itself
+ * and, at its first question, pushes the parent's end through the door, a
+ * datagram socket that all share; the kernel says which process it came from.
  */
-#include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,12 +25,13 @@
 #include "common/proto/session.h"
 
 #define BATCH 32
+#define DOOR_WAIT_MS 10000 /* for room in the door's queue */
 
 struct front_requests {
 	const struct front_args *args;
 	struct front_clients *clients; /* the parent's */
 	struct chan_server *server;    /* sessions that have asked */
-	int epoll_fd;                  /* those that have not */
+	int door[2];                   /* the parent's side, theirs */
 	int64_t logged_ms;             /* when a failure was last logged */
 };
 
@@ -93,27 +96,96 @@ on_closed(void *arg, struct chan_peer *peer)
 		slot->peer = NULL;
 }
 
-/* A session asks for the first time, or is gone: that its end tells. */
+union door_control {
+	char octets[CMSG_SPACE(sizeof(int)) +
+	    CMSG_SPACE(sizeof(struct ucred))];
+	struct cmsghdr align;
+};
+
+/* What came through the door: the descriptor, or -1, and its sender. */
+static int
+door_take(struct msghdr *mh, pid_t *pid)
+{
+	struct ucred cred;
+	int fd = -1;
+
+	*pid = 0;
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm != NULL;
+	    cm = CMSG_NXTHDR(mh, cm)) {
+		if (cm->cmsg_level != SOL_SOCKET)
+			continue;
+		if (cm->cmsg_type == SCM_RIGHTS &&
+		    cm->cmsg_len == CMSG_LEN(sizeof(fd)))
+			memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+		if (cm->cmsg_type == SCM_CREDENTIALS) {
+			memcpy(&cred, CMSG_DATA(cm), sizeof(cred));
+			*pid = cred.pid;
+		}
+	}
+	return fd;
+}
+
+/* A session asks for the first time; a second time it is not let in. */
 static void
-on_first(void *arg, unsigned events)
+on_door(void *arg, unsigned events)
 {
 	struct front_requests *r = arg;
-	struct epoll_event ev[BATCH];
-	int n = epoll_wait(r->epoll_fd, ev, BATCH, 0);
 
 	(void)events;
-	for (int i = 0; i < n; i++) {
-		struct front_slot *slot = &r->clients->v[ev[i].data.u32];
-		int fd = slot->fd;
+	for (int i = 0; i < BATCH; i++) {
+		union door_control control;
+		struct iovec iov = {.iov_base = (char[1]){0}, .iov_len = 1};
+		struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1,
+		    .msg_control = control.octets,
+		    .msg_controllen = sizeof(control.octets)};
+		struct front_slot *slot;
+		pid_t pid;
+		int fd;
 
-		if (fd == -1 || (ev[i].events & EPOLLHUP) != 0)
+		if (recvmsg(r->door[0], &mh, MSG_CMSG_CLOEXEC) == -1)
+			return;
+		fd = door_take(&mh, &pid);
+		slot = front_clients_find(r->clients, pid);
+		if (fd == -1)
 			continue;
-		slot->fd = -1;
-		(void)epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		if (slot == NULL || slot->known) {
+			close(fd);
+			continue;
+		}
+		slot->known = true;
 		slot->peer = chan_server_add(r->server, fd);
 		if (slot->peer != NULL)
 			chan_peer_set_data(slot->peer, slot);
 	}
+}
+
+int
+front_requests_door(const struct front_requests *r)
+{
+	return r->door[1];
+}
+
+struct chan *
+front_parent(const struct front_way *way)
+{
+	union door_control control = {.octets = {0}};
+	struct iovec iov = {.iov_base = (char[1]){0}, .iov_len = 1};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.octets,
+	    .msg_controllen = CMSG_SPACE(sizeof(int))};
+	struct pollfd door = {.fd = way->door, .events = POLLOUT};
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
+	int64_t end = clock_mono_ms() + DOOR_WAIT_MS;
+
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &way->theirs, sizeof(int));
+	while (sendmsg(way->door, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 &&
+	    (errno == EAGAIN || errno == EINTR) && clock_mono_ms() < end)
+		(void)poll(&door, 1, 100);
+	close(way->theirs);
+	return chan_new(way->ours, &session_contract, CHAN_CLIENT);
 }
 
 struct front_requests *
@@ -123,38 +195,23 @@ front_requests_new(struct loop *l, struct front_clients *clients,
 	static const struct chan_server_ops ops = {.record = on_record,
 	    .closed = on_closed};
 	struct front_requests *r = mem_alloc(sizeof(*r));
+	const int on = 1;
 
 	r->args = args;
 	r->clients = clients;
-	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (r->epoll_fd == -1)
-		die_errno(EXIT_TEMPORARY, "cannot create an epoll descriptor");
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+	    r->door) == -1 || setsockopt(r->door[0], SOL_SOCKET, SO_PASSCRED,
+	    &on, sizeof(on)) == -1)
+		die_errno(EXIT_TEMPORARY, "no door for sessions");
 	r->server = chan_server_new(l, -1, &session_contract, &ops, r, NULL, 0,
 	    clients->max, false);
-	loop_io_new(l, r->epoll_fd, LOOP_READ, on_first, r);
+	loop_io_new(l, r->door[0], LOOP_READ, on_door, r);
 	return r;
 }
 
 void
-front_requests_watch(struct front_requests *r, struct front_slot *slot)
+front_requests_forget(struct front_slot *slot)
 {
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT};
-
-	ev.data.u32 = (uint32_t)(slot - r->clients->v);
-	/* Without it the session gets no channel, and says so. */
-	if (epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, slot->fd, &ev) == -1)
-		LOG_ERROR("cannot-watch", LI("pid", slot->pid), LE());
-}
-
-void
-front_requests_forget(struct front_requests *r, struct front_slot *slot)
-{
-	if (slot->fd != -1) {
-		/* A child forked just now may still hold it open. */
-		(void)epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
-		close(slot->fd);
-		slot->fd = -1;
-	}
 	if (slot->peer != NULL) {
 		chan_peer_set_data(slot->peer, NULL);
 		chan_peer_close(slot->peer);
