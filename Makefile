@@ -137,10 +137,10 @@ check: check-unit check-fuzz
 
 asan:
 	$(MAKE) O=obj/asan B=obj/asan/bin tests PYTEST='$(PYTEST)' \
-	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DSANDBOX_LOG'
+	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DSANDBOX_LOG -Wno-format-truncation'
 	CK_FORK=no ASAN_OPTIONS=detect_leaks=0 obj/asan/bin/unit
 	$(MAKE) O=obj/asan B=obj/asan/bin check-fuzz \
-	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DSANDBOX_LOG'
+	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DSANDBOX_LOG -Wno-format-truncation'
 
 lint:
 	tests/lint/run
