@@ -19,8 +19,11 @@ CONFIG = {"retry_first": "30ms", "retry_max": "200ms", "local_idle": "100ms",
           "queue_workers": "1", "auth_workers": "1"}
 USERS = ("ann", "bob")
 
-pytestmark = pytest.mark.skipif(
-    sanitized(), reason="the sanitizers' own library must be loaded first")
+pytestmark = [pytest.mark.skipif(
+    sanitized(), reason="the sanitizers' own library must be loaded first"),
+    pytest.mark.skipif(
+        not os.environ.get("POSTERN_LONG"),
+        reason="takes minutes: POSTERN_LONG=1 runs it")]
 MOST = 400
 
 
