@@ -42,10 +42,10 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"' \
 	$(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(ERRORS) $(HARDENING) $(CFLAGS)
 ALL_LDFLAGS = $(LDHARDEN) -Wl,--as-needed $(LDFLAGS)
-LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lcrypto
+LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lcrypto -lunbound
 
 # program = folder/main file.  A folder's other files are obj/FOLDER.a.
-PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern
+PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern dnsd remote bounce pickup sendmail
 MAIN_smtpd = smtpd/main
 MAIN_queued = queue/queued_main
 MAIN_qmgr  = qmgr/main
@@ -55,8 +55,13 @@ MAIN_authd = authd/main
 MAIN_pop3d = pop3d/main
 MAIN_pop3d-mailbox = pop3d/mailbox_main
 MAIN_postern = postern/main
+MAIN_dnsd  = dnsd/main
+MAIN_remote = remote/main
+MAIN_bounce = queue/bounce_main
+MAIN_pickup = queue/pickup_main
+MAIN_sendmail = queue/sendmail_main
 
-FOLDERS    = smtpd queue qmgr local authd pop3d postern
+FOLDERS    = smtpd queue qmgr local authd pop3d postern dnsd remote
 SRC_common = $(wildcard common/*/*.c)
 src        = $(filter-out $(1)/main.c $(1)/%_main.c,$(wildcard $(1)/*.c))
 SRC_all    = $(SRC_common) $(wildcard $(addsuffix /*.c,$(FOLDERS)))

@@ -252,6 +252,10 @@ queue_state_name(char state)
 		return "done";
 	case QSTATE_FAILED:
 		return "failed";
+	case QSTATE_BOUNCED:
+		return "bounced";
+	case QSTATE_SUCCESS:
+		return "delivered, notice owed";
 	case QSTATE_EXPANDED:
 		return "expanded";
 	case QSTATE_CANCELLED:

@@ -203,6 +203,14 @@ recipient(struct explanation *e, const struct qrcpt *r)
 		attempts(e, r);
 		buf_adds(t, ". `postern queue retry` tries it again");
 		break;
+	case QSTATE_BOUNCED:
+		buf_adds(t, " failed for good, and the sender was told");
+		attempts(e, r);
+		break;
+	case QSTATE_SUCCESS:
+		buf_adds(t, " is delivered, and a notice to the sender is due");
+		attempts(e, r);
+		break;
 	case QSTATE_EXPANDED:
 		buf_adds(t, " stands for others, which follow");
 		break;

@@ -265,8 +265,8 @@ intake_write(struct intake *m, int dirfd)
 	if (first && begin(m, dirfd) != 0)
 		return -1;
 	qfile_content_field(m->head.len, m->octets, m->head.s + m->content_at);
-	qfile_trailer(buf_slice(&m->head), &m->env, m->sum, m->octets,
-	    &trailer);
+	qfile_trailer(buf_slice(&m->head), &m->env, NULL, 0, m->sum,
+	    m->octets, &trailer);
 	if (trailer.overflow) {
 		errno = EMSGSIZE;
 		goto out;

@@ -333,7 +333,7 @@ void
 enqueue_end(struct session *s, struct status *st)
 {
 	struct enqueue *q = &s->queue;
-	struct queue_end end;
+	struct queue_end end = {0};
 
 	write_pipe(s, slice_mem(q->held, q->nheld), SLICE_EMPTY);
 	if (!q->failed) {

@@ -21,6 +21,19 @@ const struct chan_record env_recipient_record = {
 	env_recipient_fields,
 	sizeof(env_recipient_fields) / sizeof(env_recipient_fields[0])};
 
+#define EDIT(m) offsetof(struct env_edit, m)
+
+static const struct chan_field env_edit_fields[] = {
+	{"offset", 1, FIELD_U64, 0, 0, true, 1, EDIT(offset), NULL},
+	{"skip", 2, FIELD_U64, 0, 0, false, 1, EDIT(skip), NULL},
+	{"text", 3, FIELD_STR, ENV_EDIT_TEXT_MAX, 0, false, 1, EDIT(text),
+	    NULL},
+};
+
+const struct chan_record env_edit_record = {
+	"edit", 0, 0, 0, sizeof(struct env_edit), env_edit_fields,
+	sizeof(env_edit_fields) / sizeof(env_edit_fields[0])};
+
 const struct chan_field envelope_fields[ENVELOPE_NFIELDS] = {
 	{"id", 1, FIELD_STR, ID_LEN, 0, true, 1, ENV(id), NULL},
 	{"from", 2, FIELD_STR, ENV_ADDRESS_MAX, 0, false, 1, ENV(from), NULL},

@@ -29,6 +29,8 @@
 #define ENV_BY_NOTIFY 64u    /* mode N */
 #define ENV_BY_TRACE 128u    /* T */
 #define ENV_HOLD 256u        /* goes to hold/ */
+#define ENV_DOUBLE 512u      /* a report on a report that could not be
+                              * delivered: if it fails it is given up */
 
 /* Limits of the strings (octets) */
 #define ENV_ADDRESS_MAX 1024 /* wider than RFC 5321: UTF-8 */
@@ -41,7 +43,8 @@
 #define ENV_WORD_MAX 32        /* protocol, sid */
 #define ENV_RECIPIENTS_MAX 100000
 #define ENV_RCPTS_A_RECORD 500 /* recipients in one channel record */
-#define ENV_RCPTS_A_RECORD 500 /* recipients in one channel record */
+#define ENV_EDITS_MAX 64
+#define ENV_EDIT_TEXT_MAX 4096
 
 struct env_recipient {
 	struct slice address; /* local@domain as the client wrote it */
@@ -66,6 +69,14 @@ struct envelope {
 	struct slice prepend;
 	struct chan_list recipients; /* struct env_recipient */
 };
+
+/* A correction of the content (submission): at `offset` of the content `skip`
+ * octets are left out and `text` (complete lines with CRLF) stands there. */
+struct env_edit {
+	uint64_t offset, skip;
+	struct slice text;
+};
+extern const struct chan_record env_edit_record;
 
 extern const struct chan_field env_recipient_fields[];
 extern const struct chan_record env_recipient_record;

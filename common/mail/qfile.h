@@ -36,6 +36,10 @@ enum qstate {
 	QSTATE_TODO = 'T',
 	QSTATE_DONE = 'D',   /* delivered */
 	QSTATE_FAILED = 'F', /* permanent failure, sender not yet told */
+	QSTATE_BOUNCED = 'B', /* permanent failure, sender told (or rightly
+	                       * not) */
+	QSTATE_SUCCESS = 'S', /* delivered, a notice is owed (NOTIFY=SUCCESS);
+	                       * then it becomes DONE */
 	QSTATE_EXPANDED = 'X', /* replaced by its journalled expansion */
 	QSTATE_CANCELLED = 'C' /* removed by an admin */
 };
@@ -59,8 +63,10 @@ void qfile_content_field(uint64_t offset, uint64_t length,
 /* Running checksum over content: start with 0. */
 uint32_t qfile_sum(uint32_t sum, const void *p, size_t n);
 /* Appends the trailer for the text of qfile_envelope (content field filled in),
- * the edits (prepend inserted at 0) and the content's sum and length. */
+ * the edits (prepend inserted at 0, then these, rising and not overlapping:
+ * else out->overflow) and the content's sum and length. */
 void qfile_trailer(struct slice envelope_text, const struct envelope *env,
+    const struct env_edit *edits, size_t nedits,
     uint32_t content_sum, uint64_t content_length, struct buf *out);
 
 /* ---- reading ---- */
@@ -98,10 +104,16 @@ struct qrcpt {
 	int64_t last_ms, next_ms; /* wall clock; 0: never / at once */
 	struct slice host;    /* where the last attempt went */
 	struct slice why;     /* "4.2.0 451 the words" of the last attempt */
+	bool remote;          /* why are the next host's own words */
+	struct slice outcome; /* of the last attempt: "delivered", "relayed",
+	                       * "deferred", "failed", or "" */
 	struct slice rule;    /* what set next_ms: the attempt's rule; "hold"
 	                       * after a hold note, "admin" after release and
 	                       * retry */
 };
+
+/* The status of the last attempt, as it was recorded; false without any. */
+bool qrcpt_status(const struct qrcpt *r, struct status *out);
 
 struct qfile; /* an open queue file */
 
@@ -135,6 +147,8 @@ struct qrcpt *qfile_rcpt(struct qfile *q, size_t i);
 bool qfile_find(const struct qfile *q, uint32_t number, size_t *i);
 /* Held by an admin or a policy, with the reason ("" if not held). */
 struct slice qfile_hold_reason(const struct qfile *q);
+/* The sender was told of the delay (a note "warned"). */
+bool qfile_warned(const struct qfile *q);
 /* A part of the journal was torn (a crash within an append) and is ignored.
  * Later records are unharmed; the next append first cuts a torn end off. */
 bool qfile_journal_torn(const struct qfile *q);
@@ -164,10 +178,11 @@ int qfile_set_state(struct qfile *q, size_t i, char state);
 struct qattempt {
 	uint32_t number;         /* recipient */
 	int64_t at_ms, next_ms;  /* wall clock */
-	const char *outcome;     /* "delivered", "deferred", "failed" */
+	const char *outcome;     /* "delivered", "relayed", "deferred", "failed" */
 	struct slice host;
 	const struct status *status;
 	const char *rule;        /* "first", "retry", "retry-max", "lifetime" */
+	bool remote;             /* status has the next host's own words */
 };
 int qfile_add_attempts(struct qfile *q, const struct qattempt *v, size_t n);
 /*

@@ -176,6 +176,8 @@ put_try(struct buf *out, const struct qattempt *a)
 		    cut_to(slice_of(a->rule), RULE_MAX));
 	qtext_put_pair(out, "host", cut_to(a->host, ENV_ADDRESS_MAX));
 	status_enhanced(a->status, enhanced);
+	if (a->remote)
+		buf_adds(out, " said=remote");
 	buf_adds(out, " status=");
 	buf_adds(out, enhanced);
 	buf_adds(out, " code=");
@@ -191,7 +193,8 @@ apply_attempt(struct qfile *q, const struct qattempt *a)
 	char enhanced[STATUS_ENHANCED_SIZE];
 	struct buf why = BUF_INIT(2 * STATUS_TEXT_MAX);
 	struct qtry t = {a->at_ms, a->next_ms,
-	    cut_to(a->host, ENV_ADDRESS_MAX), SLICE_EMPTY, SLICE_EMPTY};
+	    cut_to(a->host, ENV_ADDRESS_MAX), SLICE_EMPTY, SLICE_EMPTY,
+	    slice_of(a->outcome), a->remote};
 	size_t i;
 
 	if (!qfile_find(q, a->number, &i))

@@ -92,6 +92,7 @@ struct qfile {
 
 	uint64_t journal_at;     /* where the journal begins */
 	uint64_t journal_end;    /* behind its last good record */
+	bool warned;             /* a note says so */
 	bool torn;               /* something in it did not verify */
 	bool cut;                /* ... the end: cut before the next append */
 	uint32_t last_number;    /* highest recipient number ever seen */
@@ -135,7 +136,8 @@ struct qrow *qfile_add_row(struct qfile *q);
 /* What an attempt, a note or an expansion means, read or just written. */
 struct qtry {
 	int64_t at_ms, next_ms;
-	struct slice host, rule, why; /* copied */
+	struct slice host, rule, why, outcome; /* copied */
+	bool remote;
 };
 void qfile_apply_try(struct qrow *row, const struct qtry *t);
 void qfile_apply_note(struct qfile *q, struct slice what, struct slice reason,

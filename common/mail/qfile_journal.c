@@ -260,14 +260,16 @@ take_pairs(struct reading *rd, struct slice rest, const struct pair *v,
 static enum line_answer
 line_try(struct reading *rd, struct slice rest)
 {
-	struct slice word, text = SLICE_EMPTY;
+	struct slice word, text = SLICE_EMPTY, said = SLICE_EMPTY;
 	struct slice status = SLICE_EMPTY, code = SLICE_EMPTY;
-	struct qtry t = {.host = SLICE_EMPTY, .rule = SLICE_EMPTY};
+	struct qtry t = {.host = SLICE_EMPTY, .rule = SLICE_EMPTY,
+	    .outcome = SLICE_EMPTY};
 	const struct pair pairs[] = {
 		{SLICE("at"), PAIR_TIME, &t.at_ms},
 		{SLICE("next"), PAIR_TIME, &t.next_ms},
 		{SLICE("rule"), PAIR_WORD, &t.rule},
 		{SLICE("host"), PAIR_WORD, &t.host},
+		{SLICE("said"), PAIR_RAW, &said},
 		{SLICE("status"), PAIR_RAW, &status},
 		{SLICE("code"), PAIR_RAW, &code},
 		{SLICE("text"), PAIR_REST, &text},
@@ -278,9 +280,10 @@ line_try(struct reading *rd, struct slice rest)
 	uint32_t n;
 
 	if (!slice_cut(&rest, ' ', &word) || !number(word, &n) ||
-	    !slice_cut(&rest, ' ', &word))
+	    !slice_cut(&rest, ' ', &t.outcome))
 		return LINE_BROKEN;
 	answer = take_pairs(rd, rest, pairs, NPAIRS(pairs), &used);
+	t.remote = slice_eq(said, SLICE("remote"));
 	/* Not found: the record that made it was lost. */
 	if (answer != LINE_GOOD || !qfile_find(rd->q, n, &row))
 		return answer;

@@ -87,7 +87,8 @@ bool
 qfile_state_valid(char c)
 {
 	return c == QSTATE_TODO || c == QSTATE_DONE || c == QSTATE_FAILED ||
-	    c == QSTATE_EXPANDED || c == QSTATE_CANCELLED;
+	    c == QSTATE_EXPANDED || c == QSTATE_CANCELLED ||
+	    c == QSTATE_BOUNCED || c == QSTATE_SUCCESS;
 }
 
 uint32_t
@@ -451,6 +452,12 @@ struct slice
 qfile_hold_reason(const struct qfile *q)
 {
 	return q->hold != NULL ? slice_mem(q->hold, q->hold_len) : SLICE_EMPTY;
+}
+
+bool
+qfile_warned(const struct qfile *q)
+{
+	return q->warned;
 }
 
 bool

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/base/num.h"
 #include "common/mail/qfile.h"
 #include "common/mail/qfile_int.h"
 
@@ -17,7 +18,7 @@ qfile_add_row(struct qfile *q)
 	struct qrcpt *r = &row.r;
 
 	r->address = r->orcpt = r->target = r->sender = SLICE_EMPTY;
-	r->host = r->why = r->rule = SLICE_EMPTY;
+	r->host = r->why = r->rule = r->outcome = SLICE_EMPTY;
 	r->state = QSTATE_TODO;
 	MEM_PUSH(q->rows, q->nrows, q->rows_cap, row);
 	return &q->rows[q->nrows - 1];
@@ -85,18 +86,39 @@ copy(char **at, struct slice s)
 void
 qfile_apply_try(struct qrow *row, const struct qtry *t)
 {
-	char *block = mem_grow(NULL, t->host.len + t->why.len + t->rule.len,
-	    1);
+	char *block = mem_grow(NULL, t->host.len + t->why.len + t->rule.len +
+	    t->outcome.len, 1);
 	char *at = block;
 
 	row->r.host = copy(&at, t->host);
 	row->r.why = copy(&at, t->why);
 	row->r.rule = copy(&at, t->rule);
+	row->r.outcome = copy(&at, t->outcome);
+	row->r.remote = t->remote;
 	free(row->words);
 	row->words = block;
 	row->r.attempts++;
 	row->r.last_ms = t->at_ms;
 	row->r.next_ms = t->next_ms;
+}
+
+bool
+qrcpt_status(const struct qrcpt *r, struct status *out)
+{
+	struct slice rest = r->why, enhanced, word, class;
+	uint32_t code, subject, detail;
+	uint32_t n;
+
+	/* "4.2.0 451 the words", as it was recorded */
+	if (!slice_cut(&rest, ' ', &enhanced) || !slice_cut(&rest, ' ', &word) ||
+	    !num_u32(word, 200, 599, &code) ||
+	    !slice_cut(&enhanced, '.', &class) || !num_u32(class, 2, 5, &n) ||
+	    !slice_cut(&enhanced, '.', &word) ||
+	    !num_u32(word, 0, 999, &subject) ||
+	    !num_u32(enhanced, 0, 999, &detail))
+		return false;
+	status_set(out, code, subject, detail, "%.*s", SLICE_FMT(rest));
+	return true;
 }
 
 static bool
@@ -113,6 +135,7 @@ qfile_apply_note(struct qfile *q, struct slice what, struct slice reason,
 	bool release = slice_eq(what, SLICE("release"));
 	bool retry = slice_eq(what, SLICE("retry"));
 
+	q->warned |= slice_eq(what, SLICE("warned"));
 	if (!hold && !release && !retry)
 		return; /* kept for those who read the file */
 	if (hold && reason.len == 0)

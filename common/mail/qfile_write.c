@@ -25,6 +25,7 @@ const struct qflag qflags[] = {
 	{"by=notify", ENV_BY_NOTIFY},
 	{"by=trace", ENV_BY_TRACE},
 	{"hold", ENV_HOLD},
+	{"double", ENV_DOUBLE},
 };
 const size_t nqflags = sizeof(qflags) / sizeof(qflags[0]);
 
@@ -169,19 +170,45 @@ put_sum(struct buf *out, uint32_t sum)
 	buf_add(out, text, sizeof(text));
 }
 
+static void
+put_insert(struct buf *out, uint64_t offset, struct slice text)
+{
+	if (text.len == 0)
+		return;
+	buf_printf(out, "insert %ju %zu\n", (uintmax_t)offset, text.len);
+	buf_addslice(out, text);
+	buf_addc(out, '\n');
+}
+
+static void
+put_edits(struct buf *out, const struct env_edit *v, size_t n,
+    uint64_t content_length)
+{
+	uint64_t done = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].offset < done || v[i].offset > content_length ||
+		    v[i].skip > content_length - v[i].offset ||
+		    v[i].text.len > ENV_EDIT_TEXT_MAX)
+			out->overflow = true;
+		put_insert(out, v[i].offset, v[i].text);
+		if (v[i].skip > 0)
+			buf_printf(out, "skip %ju %ju\n",
+			    (uintmax_t)v[i].offset, (uintmax_t)v[i].skip);
+		done = v[i].offset + v[i].skip;
+	}
+}
+
 void
 qfile_trailer(struct slice envelope_text, const struct envelope *env,
+    const struct env_edit *edits, size_t nedits,
     uint32_t content_sum, uint64_t content_length, struct buf *out)
 {
 	size_t start = out->len, length;
 
-	(void)content_length; /* edits at its end would need it */
 	buf_adds(out, QFILE_TRAILER_START "0000000000\n");
-	if (env->prepend.len > 0) {
-		buf_printf(out, "insert 0 %zu\n", env->prepend.len);
-		buf_addslice(out, env->prepend);
-		buf_addc(out, '\n');
-	}
+	put_insert(out, 0, env->prepend);
+	put_edits(out, edits, nedits, content_length);
 	length = out->len - start + QFILE_TRAILER_END_LEN;
 	if (out->overflow)
 		return;

@@ -38,6 +38,8 @@ static const struct chan_field rcpts_fields[] = {
 static const struct chan_field end_fields[] = {
 	{"octets", 1, FIELD_U64, 0, 0, true, 1,
 	    offsetof(struct queue_end, octets), NULL},
+	{"edits", 2, FIELD_LIST, 0, ENV_EDITS_MAX, false, 2,
+	    offsetof(struct queue_end, edits), &env_edit_record},
 };
 
 static const struct chan_record records[] = {
@@ -60,4 +62,4 @@ static const struct chan_record records[] = {
 };
 
 const struct chan_contract queue_contract = {
-	"queue", 1, 1, 1048576, records, sizeof(records) / sizeof(records[0])};
+	"queue", 1, 2, 1048576, records, sizeof(records) / sizeof(records[0])};

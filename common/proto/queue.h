@@ -47,6 +47,7 @@ struct queue_rcpts {
 };
 struct queue_end { /* END and ABORT */
 	uint64_t octets;
+	struct chan_list edits; /* END: struct env_edit, since version 2 */
 };
 struct queue_result { /* OPENED and RESULT: a struct status on the wire */
 	uint32_t code, subject, detail;

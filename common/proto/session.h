@@ -15,7 +15,9 @@ enum session_service {
 	SERVICE_QUEUE = 1,   /* contract queue */
 	SERVICE_ADDRESS = 2, /* contract address */
 	SERVICE_LOGIN = 3,   /* contract login */
-	SERVICE_MAILBOX = 4  /* contract mailbox */
+	SERVICE_MAILBOX = 4, /* contract mailbox */
+	SERVICE_ETRN = 5,    /* contract etrn */
+	SERVICE_DNS = 6      /* contract dns */
 };
 
 enum session_type {

@@ -6,7 +6,7 @@
 #ifndef COMMON_PROTO_SOCKETS_H
 #define COMMON_PROTO_SOCKETS_H
 
-/* contract queue; queued listens, smtpd connects */
+/* contract queue; queued listens, smtpd, bounce and pickup connect */
 #define SOCKET_QUEUE "queued.sock"
 /* contract notice; qmgr, from queued */
 #define SOCKET_NOTICE "qmgr-notice.sock"
@@ -24,6 +24,15 @@
 #define SOCKET_SPAWNER "spawner.sock"
 /* contract mailbox; pop3d-mailbox, from pop3d */
 #define SOCKET_POP3_MAILBOX "pop3d-mailbox.sock"
+
+/* contract dns; dnsd, from remote, smtpd and postern */
+#define SOCKET_DNS "dnsd.sock"
+/* contract transfer; remote, from qmgr */
+#define SOCKET_REMOTE "remote.sock"
+/* contract bounce; bounce, from qmgr */
+#define SOCKET_BOUNCE "bounce.sock"
+/* contract etrn; qmgr, from smtpd */
+#define SOCKET_ETRN "qmgr-etrn.sock"
 
 /* The directory below run_dir that is nobody's and empty: root of sessions. */
 #define RUN_EMPTY "empty"

@@ -32,6 +32,11 @@ enum role {
 	ROLE_MAILBOX_PARENT,   /* keeps CAP_SETUID and CAP_SETGID */
 	ROLE_MAILBOX_VIRTUAL,  /* the same without any capability */
 	ROLE_POP3D_MAILBOX,    /* the mailbox's owner */
+	ROLE_DNSD,
+	ROLE_REMOTE_PARENT,
+	ROLE_REMOTE,           /* one connection to another host */
+	ROLE_BOUNCE,
+	ROLE_PICKUP,
 	ROLE_COUNT
 };
 

@@ -28,6 +28,7 @@
 #define F CALLS_FORK
 #define G CALLS_CAGE
 #define U CALLS_BECOME
+#define N CALLS_NET
 
 /*
  * The spawner's filter and Landlock would be inherited by the programs it
@@ -87,6 +88,21 @@ const struct sandbox_role sandbox_roles[ROLE_COUNT] = {
 	[ROLE_POP3D_MAILBOX] = {"pop3d mailbox",
 	    ROOT_SAME, FILES_PATHS, FILTER_LISTED,
 	    B | S | R | W, false, true, 1024, 64},
+	[ROLE_DNSD] = {"dnsd",
+	    ROOT_GIVEN, FILES_PATHS, FILTER_LISTED,
+	    B | S | P | L | A | C | R | N, false, false, 1024, 0},
+	[ROLE_REMOTE_PARENT] = {"remote parent",
+	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
+	    B | S | P | L | A | C | R | N | F | G, false, false, 512, 0},
+	[ROLE_REMOTE] = {"remote",
+	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
+	    B | S | P | C | R | N, false, false, 512, 64},
+	[ROLE_BOUNCE] = {"bounce",
+	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
+	    B | S | P | L | A | C | R, false, false, 512, 0},
+	[ROLE_PICKUP] = {"pickup",
+	    ROOT_GIVEN, FILES_PATHS, FILTER_LISTED,
+	    B | S | P | L | A | C | R | W, false, false, 512, 0},
 };
 
 #define WHATEVER ANY, 0, 0, 0
@@ -189,6 +205,11 @@ const struct sandbox_call sandbox_calls[] = {
 
 	{C, "socket", IS(0, AF_UNIX)},
 	{C, "connect", WHATEVER},
+
+	{N, "socket", IS(0, AF_INET)},
+	{N, "socket", IS(0, AF_INET6)},
+	{N, "connect", WHATEVER},
+	{N, "bind", WHATEVER},
 
 	{R, "open", WITHOUT(1, WRITING)},
 	{R, "openat", WITHOUT(2, WRITING)},

@@ -125,7 +125,7 @@ def have_ipv6():
 def make_users():
     """The system users of postern, as root, where they are missing."""
     names = ["smtpd", "queue", "local", "pipe", "auth", "pop3d", "mailbox",
-             "vmail"]
+             "vmail", "dns", "remote", "bounce"]
     try:
         grp.getgrnam("postern")
         for n in names:

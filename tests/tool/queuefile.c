@@ -65,7 +65,7 @@ put_message(struct durable *d, const char *id, struct slice content)
 	qfile_envelope(&env, BORN, &out, &at);
 	r = small ? 0 : put_all(d->fd, buf_slice(&out));
 	qfile_content_field(out.len, content.len, out.s + at);
-	qfile_trailer(buf_slice(&out), &env,
+	qfile_trailer(buf_slice(&out), &env, NULL, 0,
 	    qfile_sum(0, content.p, content.len), content.len, &trailer);
 	if (r == 0 && small)
 		r = put_all(d->fd, buf_slice(&out));

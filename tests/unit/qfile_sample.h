@@ -53,7 +53,8 @@ sample_image(const struct envelope *env, struct slice content)
 	buf_addslice(&image, buf_slice(&text));
 	buf_addslice(&image, content);
 	qfile_trailer(buf_slice(&text), env,
-	    qfile_sum(0, content.p, content.len), content.len, &image);
+	    NULL, 0, qfile_sum(0, content.p, content.len), content.len,
+	    &image);
 	ck_assert(!image.overflow);
 	buf_free(&text);
 	return image;

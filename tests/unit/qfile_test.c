@@ -497,7 +497,7 @@ image_with(const char *version, const char *line)
 	qfile_content_field(text.len, content.len, text.s + at);
 	buf_addslice(&out, buf_slice(&text));
 	buf_addslice(&out, content);
-	qfile_trailer(buf_slice(&text), &env, qfile_sum(0, content.p,
+	qfile_trailer(buf_slice(&text), &env, NULL, 0, qfile_sum(0, content.p,
 	    content.len), content.len, &out);
 	buf_free(&text);
 	buf_free(&body);

@@ -242,7 +242,7 @@ send_message(struct client *s, const char *id)
 static void
 send_end(struct client *s, uint16_t type, uint64_t octets)
 {
-	struct queue_end msg = {octets};
+	struct queue_end msg = {.octets = octets};
 
 	chan_send(s->c, type, &msg);
 }
