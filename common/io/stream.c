@@ -310,6 +310,26 @@ make_room(struct stream *s)
 	assert(s->in_end < s->in_max);
 }
 
+/* One read into the buffer, which has room; errno EAGAIN: nothing there. */
+static enum stream_result
+read_once(struct stream *s)
+{
+	ssize_t n;
+
+	do
+		n = read_some(s, s->in + s->in_end, s->in_max - s->in_end);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 ? STREAM_ERROR : STREAM_EOF;
+	if (s->trace != NULL)
+		s->trace(s->trace_arg, 'R',
+		    (struct slice){s->in + s->in_end, (size_t)n});
+	s->in_end += (size_t)n;
+	if (s->in_end > s->in_dirty)
+		s->in_dirty = s->in_end;
+	return STREAM_OK;
+}
+
 /*
  * Reads once, after everything that waits was written.  A peer that was just
  * answered has nothing to say yet, so that poll comes first then; otherwise it
@@ -320,7 +340,6 @@ fill(struct stream *s)
 {
 	bool wait_first = s->out_len > 0 && s->io.read == NULL;
 	enum stream_result result = stream_flush(s);
-	ssize_t n;
 
 	if (result != STREAM_OK)
 		return result;
@@ -333,22 +352,11 @@ fill(struct stream *s)
 			if (result != STREAM_OK)
 				return result;
 		}
-		n = read_some(s, s->in + s->in_end, s->in_max - s->in_end);
-		if (n >= 0)
-			break;
-		if (errno != EAGAIN && errno != EINTR)
-			return STREAM_ERROR;
-		wait_first = errno == EAGAIN;
+		result = read_once(s);
+		if (result != STREAM_ERROR || errno != EAGAIN)
+			return result;
+		wait_first = true;
 	}
-	if (n == 0)
-		return STREAM_EOF;
-	if (s->trace != NULL)
-		s->trace(s->trace_arg, 'R',
-		    (struct slice){s->in + s->in_end, (size_t)n});
-	s->in_end += (size_t)n;
-	if (s->in_end > s->in_dirty)
-		s->in_dirty = s->in_end;
-	return STREAM_OK;
 }
 
 /*
@@ -552,4 +560,88 @@ stream_printf(struct stream *s, const char *fmt, ...)
 	va_end(ap);
 	stream_put(s, buf_slice(&text));
 	buf_wipe(&text);
+}
+
+/* ---- sending ahead ---- */
+
+size_t
+stream_room(const struct stream *s)
+{
+	/* A full buffer is written at once: one octet less. */
+	return s->out_max - 1 - s->out_len;
+}
+
+size_t
+stream_pending(const struct stream *s)
+{
+	return s->out_len;
+}
+
+bool
+stream_ready(struct stream *s, size_t max, struct slice *line,
+    enum line_result *result)
+{
+	return take_line(s, max, line, result);
+}
+
+/* What the peer takes without waiting; STREAM_OK and errno EAGAIN: nothing. */
+static enum stream_result
+write_once(struct stream *s)
+{
+	ssize_t n;
+
+	do
+		n = write_some(s, s->out, s->out_len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return STREAM_OK;
+	if (n <= 0) {
+		s->out_failed = STREAM_ERROR;
+		s->out_errno = n < 0 ? errno : EIO;
+		return output_failed(s);
+	}
+	if (s->trace != NULL)
+		s->trace(s->trace_arg, 'W', (struct slice){s->out, (size_t)n});
+	s->out_len -= (size_t)n;
+	memmove(s->out, s->out + n, s->out_len);
+	errno = 0;
+	return STREAM_OK;
+}
+
+enum stream_result
+stream_step(struct stream *s)
+{
+	bool room = s->in_end - s->in_start < s->in_max;
+	enum stream_result result;
+
+	if (s->out_failed != STREAM_OK)
+		return output_failed(s);
+	if (s->out_len == 0)
+		return STREAM_OK;
+	if (s->deadline_ms != CLOCK_NEVER && clock_mono_ms() >= s->deadline_ms)
+		return STREAM_TIMEOUT;
+	result = write_once(s);
+	if (result != STREAM_OK || errno != EAGAIN)
+		return result;
+	result = wait_for(s, (short)(room ? POLLIN | POLLOUT : POLLOUT));
+	if (result != STREAM_OK || !room)
+		return result;
+	make_room(s);
+	result = read_once(s);
+	return result == STREAM_ERROR && errno == EAGAIN ? STREAM_OK : result;
+}
+
+void
+stream_last_words(struct stream *s)
+{
+	s->out_len = 0;
+	s->out_failed = STREAM_OK;
+}
+
+bool
+stream_silent(const struct stream *s)
+{
+	struct pollfd pfd = {.fd = s->fd, .events = POLLIN};
+
+	return s->in_end == s->in_start && poll(&pfd, 1, 0) == 0;
 }

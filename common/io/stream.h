@@ -104,6 +104,26 @@ void stream_printf(struct stream *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 enum stream_result stream_flush(struct stream *s);
 
+/*
+ * For dialogues that send ahead of the answers (RFC 2920 3.1), where neither
+ * side may wait for the other one to read:
+ * stream_room: octets that stream_put takes without writing any.
+ * stream_step: writes what the peer takes now; where it takes nothing, waits
+ * until it does or says something, which is buffered then (as far as there is
+ * room).  stream_pending: octets still to be written.
+ * stream_ready: the next line, only if its end is buffered already.
+ */
+size_t stream_room(const struct stream *s);
+size_t stream_pending(const struct stream *s);
+enum stream_result stream_step(struct stream *s);
+bool stream_ready(struct stream *s, size_t max, struct slice *line,
+    enum line_result *result);
+/* After a failed write: what the peer said before it closed can be read; what
+ * waited to be written is dropped. */
+void stream_last_words(struct stream *s);
+/* Nothing came from the peer since the last line, not even its end. */
+bool stream_silent(const struct stream *s);
+
 /* Sees every octet read ('R') and written ('W'): tests and debugging. */
 void stream_trace(struct stream *s,
     void (*hook)(void *arg, char dir, struct slice octets), void *arg);

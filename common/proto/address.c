@@ -6,6 +6,7 @@
 #include "common/mail/id.h"
 #include "common/proto/delivery.h"
 #include "common/proto/address.h"
+#include "common/proto/transfer.h"
 
 static const struct chan_field address_target_fields[] = {
 	{"kind", 1, FIELD_U32, DELIVERY_MAILDIR, 0, true, 1,
@@ -85,6 +86,8 @@ static const struct chan_field resolved_fields[] = {
 	    offsetof(struct address_resolved, detail), NULL},
 	{"text", 6, FIELD_STR, STATUS_TEXT_MAX, 0, false, 1,
 	    offsetof(struct address_resolved, text), NULL},
+	{"route", 7, FIELD_STR, TRANSFER_ROUTE_MAX, 0, false, 2,
+	    offsetof(struct address_resolved, route), NULL},
 };
 
 static const struct chan_field members_fields[] = {
@@ -118,4 +121,4 @@ static const struct chan_record records[] = {
 };
 
 const struct chan_contract address_contract = {
-	"address", 1, 1, 2097152, records, sizeof(records) / sizeof(records[0])};
+	"address", 1, 2, 2097152, records, sizeof(records) / sizeof(records[0])};

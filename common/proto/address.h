@@ -21,8 +21,12 @@ enum address_type {
 };
 
 enum address_result {
-	ADDRESS_LOCAL = 1,   /* exists here (mailbox, alias, catch-all) */
-	ADDRESS_REMOTE = 2,  /* the domain is not ours */
+	ADDRESS_LOCAL = 1,   /* exists here (mailbox, alias, catch-all).  CHECK:
+	                      * or is passed on for everybody, in a domain of
+	                      * kind "relay" */
+	ADDRESS_REMOTE = 2,  /* the domain is not ours; RESOLVE: or is passed on.
+	                      * CHECK with a code: nothing goes there, says its
+	                      * route */
 	ADDRESS_NONE = 3,    /* the domain is ours, nobody has that name */
 	ADDRESS_FULL = 4,    /* over quota */
 	ADDRESS_BROKEN = 5,  /* exists, but its alias is wrong (loop, too many):
@@ -74,6 +78,8 @@ struct address_resolved {
 	uint32_t result;       /* as for CHECK; LOCAL: the targets came before */
 	uint32_t code, subject, detail;
 	struct slice text;
+	struct slice route;    /* REMOTE: text of the domain's row in the table
+	                        * routes, "": by MX; since version 2 */
 };
 struct address_members {
 	uint64_t rid;

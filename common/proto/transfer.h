@@ -6,7 +6,8 @@
  * answered by one DONE with an outcome for each of its recipients.
  *
  * remote's parent speaks the same contract with its processes (it is the client
- * there), one connection to a destination each.
+ * there), one connection to a destination each.  Only there are WANT, CHANNEL
+ * and NONE: a process may make no UNIX socket itself.
  */
 #ifndef COMMON_PROTO_TRANSFER_H
 #define COMMON_PROTO_TRANSFER_H
@@ -17,7 +18,16 @@
 enum transfer_type {
 	TRANSFER_READY = 1, /* server: capacity; once, first */
 	TRANSFER_JOB = 2,   /* client, 1 descriptor (read-only queue file) */
-	TRANSFER_DONE = 3   /* server */
+	TRANSFER_DONE = 3,  /* server */
+	/* remote's processes and their parent, while a job is under way */
+	TRANSFER_WANT = 4,    /* server: a connection, please */
+	TRANSFER_CHANNEL = 5, /* client, 1 descriptor: here it is */
+	TRANSFER_NONE = 6     /* client: there is none */
+};
+
+enum transfer_service {
+	TRANSFER_DNS = 1,   /* dnsd */
+	TRANSFER_UNIX = 2   /* the path of the job's route */
 };
 
 #define TRANSFER_RCPTS_MAX 1000
@@ -41,7 +51,9 @@ struct transfer_job {
 	struct slice envid;
 	uint64_t by_at_ms;     /* DELIVERBY deadline, wall clock; 0: none */
 	struct slice domain;   /* destination: lower-case A-labels, or an address
-	                        * literal with brackets */
+	                        * literal with brackets; of the first recipient,
+	                        * where the route itself names the host (others
+	                        * may be of other domains) */
 	struct slice route;    /* text of the routes table (common/mail/route.h)
 	                        * or "": by MX */
 	struct chan_list recipients; /* struct transfer_rcpt */
@@ -71,10 +83,22 @@ struct transfer_done {
 	struct chan_list outcomes; /* struct transfer_outcome, one a recipient;
 	                         * equal outcomes are not folded */
 };
+struct transfer_want {
+	uint32_t service;       /* enum transfer_service */
+};
+struct transfer_channel {
+	uint32_t service;
+};
+struct transfer_none {
+	uint32_t error;         /* errno */
+};
 union transfer_msg {
 	struct transfer_ready ready;
 	struct transfer_job job;
 	struct transfer_done done;
+	struct transfer_want want;
+	struct transfer_channel channel;
+	struct transfer_none none;
 };
 
 extern const struct chan_contract transfer_contract;
