@@ -1,6 +1,6 @@
 /*
  * Contract "control": postern (client) tells qmgr (server) what an admin wants
- * done to messages.  When qmgr is stopped, postern takes its lock on the queue
+ * done to messages and, since version 2, to destinations.  When qmgr is stopped, postern takes its lock on the queue
  * directory and changes the files itself with the same code (common/mail).
  */
 #ifndef COMMON_PROTO_CONTROL_H
@@ -27,6 +27,9 @@ enum control_result {
 	CONTROL_BUSY = 3,   /* a delivery is under way: done when it ends */
 	CONTROL_FAILED = 4
 };
+
+#define CONTROL_DEST_MAX 1024  /* octets of a destination's name */
+#define CONTROL_ERROR_MAX 1024 /* of its last error: status, host, words */
 
 struct control_act {
 	uint32_t action;

@@ -20,6 +20,8 @@ static const struct chan_field new_fields[] = {
 	    offsetof(struct notice_new, nrcpts), NULL},
 	{"recipients", 6, FIELD_LIST, 0, NOTICE_RCPTS_MAX, false, 1,
 	    offsetof(struct notice_new, recipients), &env_recipient_record},
+	{"envid", 7, FIELD_STR, ENV_ENVID_TEXT_MAX, 0, false, 2,
+	    offsetof(struct notice_new, envid), NULL},
 };
 
 static const struct chan_field rescan_fields[] = {
@@ -35,4 +37,4 @@ static const struct chan_record records[] = {
 };
 
 const struct chan_contract notice_contract = {
-	"notice", 1, 1, 262144, records, sizeof(records) / sizeof(records[0])};
+	"notice", 1, 2, 262144, records, sizeof(records) / sizeof(records[0])};

@@ -21,6 +21,8 @@ struct notice_new {
 	struct slice from;
 	uint64_t size;           /* content octets */
 	uint32_t flags;          /* ENV_* */
+	struct slice envid;      /* since version 2; before it, and when there
+	                          * is a deadline, qmgr reads the file */
 	uint32_t nrcpts;         /* in the file; more than `recipients` holds:
 	                          * qmgr reads the file */
 	struct chan_list recipients; /* struct env_recipient */

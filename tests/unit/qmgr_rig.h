@@ -745,8 +745,8 @@ rig_store_env(struct rig *r, const struct envelope *env, enum qdir dir)
 	qfile_envelope(env, clock_real_ms(), &text, &at);
 	ck_assert(!text.overflow);
 	qfile_content_field(text.len, len, text.s + at);
-	qfile_trailer(buf_slice(&text), env, qfile_sum(0, content, len), len,
-	    &tail);
+	qfile_trailer(buf_slice(&text), env, NULL, 0,
+	    qfile_sum(0, content, len), len, &tail);
 	snprintf(path, sizeof(path), "%s/%s/%.*s", r->queue, qdir_names[dir],
 	    SLICE_FMT(env->id));
 	snprintf(fresh, sizeof(fresh), "%s/fresh", r->dir);
