@@ -35,7 +35,8 @@ enum role {
 	ROLE_DNSD,
 	ROLE_REMOTE_PARENT,
 	ROLE_REMOTE,           /* one connection to another host */
-	ROLE_BOUNCE,
+	ROLE_BOUNCE_PARENT,
+	ROLE_BOUNCE,           /* one notice about one message */
 	ROLE_PICKUP,
 	ROLE_COUNT
 };

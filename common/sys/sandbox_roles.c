@@ -29,6 +29,7 @@
 #define G CALLS_CAGE
 #define U CALLS_BECOME
 #define N CALLS_NET
+#define O CALLS_OPENED
 
 /*
  * The spawner's filter and Landlock would be inherited by the programs it
@@ -97,9 +98,12 @@ const struct sandbox_role sandbox_roles[ROLE_COUNT] = {
 	[ROLE_REMOTE] = {"remote",
 	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
 	    B | S | P | C | R | N, false, false, 512, 64},
-	[ROLE_BOUNCE] = {"bounce",
+	[ROLE_BOUNCE_PARENT] = {"bounce parent",
 	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
-	    B | S | P | L | A | C | R, false, false, 512, 0},
+	    B | S | P | L | A | C | R | F | G, false, false, 512, 0},
+	[ROLE_BOUNCE] = {"bounce job",
+	    ROOT_EMPTY, FILES_NONE, FILTER_LISTED,
+	    B | S | P | O, false, false, 512, 64},
 	[ROLE_PICKUP] = {"pickup",
 	    ROOT_GIVEN, FILES_PATHS, FILTER_LISTED,
 	    B | S | P | L | A | C | R | W, false, false, 512, 0},
@@ -226,7 +230,7 @@ const struct sandbox_call sandbox_calls[] = {
 	{R, "statfs", WHATEVER},
 	{R, "fstatfs", WHATEVER},
 	{R, "getdents64", WHATEVER},
-	{R, "pread64", WHATEVER},
+	{R | O, "pread64", WHATEVER},
 	{R, "preadv", WHATEVER},
 	{R, "fadvise64", WHATEVER},
 	{R, "readahead", WHATEVER},

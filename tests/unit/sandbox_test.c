@@ -413,6 +413,8 @@ parent_of(enum role role)
 		return ROLE_MAILBOX_PARENT;
 	case ROLE_AUTHD_VERIFY:
 		return ROLE_AUTHD;
+	case ROLE_BOUNCE:
+		return ROLE_BOUNCE_PARENT;
 	default:
 		return role;
 	}
@@ -424,14 +426,16 @@ takes_paths(enum role role)
 	return role != ROLE_LOCAL_PARENT && role != ROLE_MAILBOX_PARENT &&
 	    role != ROLE_LOCAL_VIRTUAL && role != ROLE_MAILBOX_VIRTUAL &&
 	    role != ROLE_SPAWNER_PARENT && role != ROLE_SMTPD_SESSION &&
-	    role != ROLE_POP3D_SESSION && role != ROLE_AUTHD_VERIFY;
+	    role != ROLE_POP3D_SESSION && role != ROLE_AUTHD_VERIFY &&
+	    role != ROLE_BOUNCE;
 }
 
 static bool
 has_empty_root(enum role role)
 {
 	return role == ROLE_SMTPD_PARENT || role == ROLE_POP3D_PARENT ||
-	    role == ROLE_SMTPD_SESSION || role == ROLE_POP3D_SESSION;
+	    role == ROLE_SMTPD_SESSION || role == ROLE_POP3D_SESSION ||
+	    role == ROLE_BOUNCE_PARENT || role == ROLE_BOUNCE;
 }
 
 static void
@@ -520,6 +524,7 @@ static const struct {
 	COMMON(LOCAL_DELIVERY), COMMON(AUTHD), COMMON(AUTHD_VERIFY),
 	COMMON(POP3D_PARENT), COMMON(POP3D_SESSION), COMMON(MAILBOX_PARENT),
 	COMMON(POP3D_MAILBOX), COMMON(LOCAL_VIRTUAL), COMMON(MAILBOX_VIRTUAL),
+	COMMON(BOUNCE_PARENT), COMMON(BOUNCE),
 
 	/* One process for one connection: nothing but its descriptors. */
 #define CONNECTION(role)                                                       \
@@ -529,6 +534,7 @@ static const struct {
 	T(role, kill_parent, KILL), T(role, be_daemon, KILL),                  \
 	T(role, pipe, OK), T(role, pair, OK)
 	CONNECTION(SMTPD_SESSION), CONNECTION(POP3D_SESSION),
+	CONNECTION(BOUNCE),
 
 	T(AUTHD_VERIFY, open_passwd, KILL), T(AUTHD_VERIFY, read_own, KILL),
 	T(AUTHD_VERIFY, unix, KILL), T(AUTHD_VERIFY, fork, KILL),
@@ -542,6 +548,7 @@ static const struct {
 	T(role, thread, KILL), T(role, clone_namespace, KILL),                 \
 	T(role, be_daemon, KILL)
 	ACCEPTING(SMTPD_PARENT), ACCEPTING(POP3D_PARENT), ACCEPTING(AUTHD),
+	ACCEPTING(BOUNCE_PARENT),
 
 	/* The queue. */
 #define QUEUE(role)                                                            \
