@@ -79,15 +79,17 @@ void
 queued_open(struct queued *q)
 {
 	const struct conf *c = &q->conf;
-	struct sys_user me, smtpd;
+	struct sys_user me, smtpd, bounce;
 
 	me = user_need("user_queue", c->user_queue);
 	smtpd = user_need("user_smtpd", c->user_smtpd);
+	bounce = user_need("user_bounce", c->user_bounce);
 	q->uid = me.uid;
 	q->gid = me.gid;
 	q->client_uids[0] = smtpd.uid;
 	q->client_uids[1] = me.uid;
-	q->nclients = 2;
+	q->client_uids[2] = bounce.uid;
+	q->nclients = 3;
 	q->queue_fd = open_dir(c->queue_dir, AT_FDCWD, c->queue_dir);
 	q->incoming_fd = open_dir(c->queue_dir, q->queue_fd,
 	    qdir_names[QDIR_INCOMING]);

@@ -19,7 +19,8 @@ struct queued {
 	int listen_fd;
 	int queue_fd;         /* queue_dir */
 	int incoming_fd;      /* queue_dir/incoming */
-	uid_t client_uids[2]; /* who may hand in mail: smtpd, the queue user */
+	uid_t client_uids[3]; /* who may hand in mail: smtpd, the queue user,
+	                       * bounce */
 	size_t nclients;
 	uid_t uid;            /* postern-queue */
 	gid_t gid;
