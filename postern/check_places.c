@@ -12,6 +12,7 @@
 
 #include "common/mail/qfile.h"
 #include "common/proto/sockets.h"
+#include "common/sys/stats.h"
 #include "postern/check.h"
 
 #define PATH_SIZE 4200
@@ -64,6 +65,7 @@ check_run_dir(struct check *c)
 {
 	struct want run = {"run_dir", c->p->conf.run_dir, NULL, 02, 02710};
 	struct want empty = {"run_dir", NULL, NULL, 0222, 0};
+	struct want stats = {"run_dir", NULL, NULL, 027, 0700};
 	char path[PATH_SIZE];
 
 	if (!c->root)
@@ -73,6 +75,9 @@ check_run_dir(struct check *c)
 	snprintf(path, sizeof(path), "%s/%s", c->p->conf.run_dir, RUN_EMPTY);
 	empty.path = path;
 	check_dir(c, &empty);
+	snprintf(path, sizeof(path), "%s/%s", c->p->conf.run_dir, STATS_DIR);
+	stats.path = path;
+	check_dir(c, &stats);
 }
 
 static void

@@ -18,6 +18,7 @@
 #include "common/conf/table.h"
 #include "common/mail/qfile.h"
 #include "common/proto/sockets.h"
+#include "common/sys/stats.h"
 #include "common/sys/user.h"
 #include "postern/setup.h"
 
@@ -124,6 +125,9 @@ setup_run(const struct conf *c)
 	    (struct place){{root.uid, any.gid}, 02750});
 	snprintf(path, sizeof(path), "%s/%s", c->run_dir, RUN_EMPTY);
 	result |= make_dir(path, (struct place){root, 0555});
+	snprintf(path, sizeof(path), "%s/%s", c->run_dir, STATS_DIR);
+	result |= make_dir(path,
+	    (struct place){{root.uid, any.gid}, STATS_DIR_MODE});
 	result |= make_queue(c->queue_dir, queue);
 	result |= make_dir(c->table_dir, (struct place){root, 0755});
 	for (i = TABLE_DOMAINS; i <= TABLE_USERS; i++)
