@@ -653,6 +653,7 @@ notify_qmgr(struct worker *w, struct submitter *s)
 	    .from = env->from,
 	    .size = intake_octets(s->message),
 	    .flags = env->flags,
+	    .envid = env->envid,
 	    .nrcpts = (uint32_t)env->recipients.n,
 	    .recipients = env->recipients};
 
