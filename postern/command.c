@@ -49,6 +49,8 @@ const struct command commands[] = {
 	    "tried now", queue_retry},
 	{"queue", "remove", "[--reason text] id ... | --all [filter]",
 	    "gone, nobody is told", queue_remove},
+	{"stats", NULL, "[--openmetrics] [program ...]",
+	    "what the daemons have counted", stats_command},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -86,8 +86,8 @@ label_end(struct slice s, size_t i)
 	return i < s.len && s.p[i] == '"' ? i + 1 : 0;
 }
 
-bool
-stats_name_valid(struct slice s)
+static bool
+well_formed(struct slice s)
 {
 	size_t i;
 
@@ -102,6 +102,49 @@ stats_name_valid(struct slice s)
 		i = label_end(s, i + 1);
 	while (i > 0 && i < s.len && s.p[i] == ',');
 	return i > 0 && i + 1 == s.len && s.p[i] == '}';
+}
+
+static bool
+ends_in(struct slice s, struct slice end)
+{
+	return s.len > end.len &&
+	    slice_eq(slice_sub(s, s.len - end.len, s.len), end);
+}
+
+/* What OpenMetrics puts behind names of counters and histograms must not stand
+ * at the end of others. */
+bool
+stats_name_valid(enum stats_kind kind, struct slice s)
+{
+	struct slice name = slice_sub(s, 0, slice_find(s, '{', 0));
+
+	if (!well_formed(s))
+		return false;
+	if (kind == STATS_COUNTER)
+		return ends_in(name, SLICE("_total"));
+	if (kind == STATS_HISTOGRAM)
+		return ends_in(name, SLICE("_seconds"));
+	return !ends_in(name, SLICE("_total")) &&
+	    !ends_in(name, SLICE("_count")) && !ends_in(name, SLICE("_sum")) &&
+	    !ends_in(name, SLICE("_bucket")) &&
+	    !ends_in(name, SLICE("_created"));
+}
+
+struct slice
+stats_family(enum stats_kind kind, struct slice s)
+{
+	size_t end = slice_find(s, '{', 0);
+
+	return slice_sub(s, 0, kind == STATS_COUNTER
+	    ? end - (sizeof("_total") - 1) : end);
+}
+
+struct slice
+stats_labels(struct slice s)
+{
+	size_t at = slice_find(s, '{', 0);
+
+	return at < s.len ? slice_sub(s, at + 1, s.len - 1) : SLICE_EMPTY;
 }
 
 bool
@@ -213,6 +256,22 @@ take_bounds(struct stats_file *f, struct slice rest)
 	return true;
 }
 
+/* No second one of this name, none of its family of another kind. */
+static bool
+agrees(const struct stats_file *f, const struct stats_entry *e)
+{
+	struct slice family = stats_family(e->kind, e->name);
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct stats_entry *o = &f->v[i];
+
+		if (slice_eq(family, stats_family(o->kind, o->name)) &&
+		    (e->kind != o->kind || slice_eq(e->name, o->name)))
+			return false;
+	}
+	return true;
+}
+
 static bool
 take_entry(struct stats_file *f, enum stats_kind kind, struct slice rest)
 {
@@ -223,12 +282,14 @@ take_entry(struct stats_file *f, enum stats_kind kind, struct slice rest)
 	if (!slice_cut(&rest, ' ', &word) ||
 	    !num_u64(word, STATS_SLOTS_FIXED, STATS_SLOTS_MAX, &slot) ||
 	    !slice_cut(&rest, ' ', &e.name) || rest.p == NULL ||
-	    !stats_name_valid(e.name) || f->n == STATS_ROWS_MAX ||
+	    !stats_name_valid(kind, e.name) || f->n == STATS_ROWS_MAX ||
 	    f->bounds == 0 ||
 	    slot + stats_slots(kind, f->bounds) > f->nvalues)
 		return false;
 	e.slot = (size_t)slot;
 	e.help = rest;
+	if (!agrees(f, &e))
+		return false;
 	MEM_PUSH(f->v, f->n, f->cap, e);
 	return true;
 }

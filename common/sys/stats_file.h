@@ -17,7 +17,8 @@
  * bound (what is not above it and above the bound before), one for what is
  * above all of them, and the sum.  Slots 0 and 1 are when the program was
  * started (milliseconds since 1970) and its process id.  What follows "end" is
- * the FNV-1a sum of the text in front.
+ * the FNV-1a sum of the text in front.  No name stands twice, and a family
+ * (stats_family) is of one kind.
  */
 #ifndef COMMON_SYS_STATS_FILE_H
 #define COMMON_SYS_STATS_FILE_H
@@ -70,10 +71,14 @@ enum stats_result {
 
 /* Slots of an entry of this kind with so many bounds. */
 size_t stats_slots(enum stats_kind kind, size_t bounds);
-/* NAME as in struct stats_row; program names are of the same letters and
- * '-'. */
-bool stats_name_valid(struct slice name);
+/* NAME as in struct stats_row for this kind; program names are of the same
+ * letters and '-'. */
+bool stats_name_valid(enum stats_kind kind, struct slice name);
 bool stats_program_valid(struct slice name);
+/* "smtp_refused" and "class=\"4\"" of smtp_refused_total{class="4"}: what
+ * OpenMetrics calls the family, and the labels, or "". */
+struct slice stats_family(enum stats_kind kind, struct slice name);
+struct slice stats_labels(struct slice name);
 
 /* Appends the text for these rows; *nvalues slots follow it at *offset, a
  * multiple of align.  out->overflow: more than the limits allow. */

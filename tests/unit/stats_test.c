@@ -21,7 +21,7 @@ enum { SESSIONS, NOW, TIME, BAD4, BAD5, NROWS };
 
 static const struct stats_row rows[NROWS] = {
 	[SESSIONS] = {"t_sessions_total", STATS_COUNTER, "Sessions."},
-	[NOW] = {"t_sessions", STATS_GAUGE, "Sessions now."},
+	[NOW] = {"t_sessions_open", STATS_GAUGE, "Sessions now."},
 	[TIME] = {"t_session_seconds", STATS_HISTOGRAM, "How long."},
 	[BAD4] = {"t_refused_total{class=\"4\"}", STATS_COUNTER, "Refused."},
 	[BAD5] = {"t_refused_total{class=\"5\"}", STATS_COUNTER, "Refused."},
@@ -188,7 +188,7 @@ START_TEST(outlives_an_upgrade)
 		{"t_gone_total", STATS_COUNTER, "No more."},
 		{"t_session_seconds", STATS_HISTOGRAM, "In other words."},
 		{"t_sessions_total", STATS_COUNTER, "Sessions."},
-		{"t_sessions", STATS_COUNTER, "Another kind then."},
+		{"t_sessions_open_total", STATS_COUNTER, "Another kind then."},
 	};
 
 	stats_open(dir, "prog", older, 4);
@@ -322,12 +322,12 @@ static const struct {
 	{"offset out of reach", "program p\nvalues 99999999 512\n", false},
 	{"too many values", "program p\nvalues 4096 16385\n", false},
 	{"a number and more", "program p\nvalues 4096 512 1\n", false},
-	{"no bounds", "program p\nvalues 4096 512\ncounter 2 a Help.\n",
+	{"no bounds", "program p\nvalues 4096 512\ngauge 2 a Help.\n",
 	    false},
 	{"slot of the start", "program p\nvalues 4096 512\nbounds 100 32\n"
-	    "counter 0 a Help.\n", false},
+	    "gauge 0 a Help.\n", false},
 	{"slot too high", "program p\nvalues 4096 512\nbounds 100 32\n"
-	    "counter 512 a Help.\n", false},
+	    "gauge 512 a Help.\n", false},
 	{"histogram too high", "program p\nvalues 4096 512\nbounds 100 32\n"
 	    "histogram 479 a_seconds Help.\n", false},
 	{"histogram at the end", "program p\nvalues 4096 512\nbounds 100 32\n"
@@ -338,6 +338,14 @@ static const struct {
 	    "counter 2 A Help.\n", false},
 	{"control characters", "program p\nvalues 4096 512\nbounds 100 32\n"
 	    "counter 2 a \x1b[2J\n", false},
+	{"one name twice", "program p\nvalues 4096 512\nbounds 100 32\n"
+	    "gauge 2 a Help.\ngauge 3 a Help.\n", false},
+	{"one family, two kinds", "program p\nvalues 4096 512\n"
+	    "bounds 100 32\ngauge 2 a Help.\ncounter 3 a_total Help.\n",
+	    false},
+	{"one family, two labels", "program p\nvalues 4096 512\n"
+	    "bounds 100 32\ngauge 2 a{b=\"1\"} Help.\n"
+	    "gauge 3 a{b=\"2\"} Help.\n", true},
 	{"an empty line", "program p\nvalues 4096 512\n\n", false},
 };
 
@@ -374,21 +382,44 @@ START_TEST(lines)
 END_TEST
 
 static const struct {
+	enum stats_kind kind;
 	const char *name;
-	bool valid;
+	const char *family, *labels; /* NULL: no name */
 } names[] = {
-	{"a", true}, {"a_total", true}, {"a{b=\"c\"}", true},
-	{"a{b=\"c\",d=\"4-x_y\"}", true}, {"a{b=\"\"}", true}, {"", false},
-	{"1a", false}, {"a-b", false}, {"a{}", false}, {"a{b}", false},
-	{"a{b=c}", false}, {"a{b=\"c\"", false}, {"a{b=\"c\"}x", false},
-	{"a{b=\"c\",}", false}, {"a{b=\"c d\"}", false}, {"a b", false},
-	{"a{b=\"", false}, {"a{b=", false}, {"a{", false}, {"A", false},
+	{STATS_GAUGE, "a", "a", ""},
+	{STATS_COUNTER, "a_total", "a", ""},
+	{STATS_HISTOGRAM, "a_seconds", "a_seconds", ""},
+	{STATS_COUNTER, "a_total{b=\"c\"}", "a", "b=\"c\""},
+	{STATS_GAUGE, "a{b=\"c\",d=\"4-x_y\"}", "a",
+	    "b=\"c\",d=\"4-x_y\""},
+	{STATS_GAUGE, "a{b=\"\"}", "a", "b=\"\""},
+	{STATS_COUNTER, "a", NULL, NULL}, {STATS_COUNTER, "_total", NULL, NULL},
+	{STATS_HISTOGRAM, "a", NULL, NULL}, {STATS_GAUGE, "a_total", NULL, NULL},
+	{STATS_GAUGE, "a_sum", NULL, NULL}, {STATS_GAUGE, "a_count", NULL, NULL},
+	{STATS_GAUGE, "", NULL, NULL}, {STATS_GAUGE, "1a", NULL, NULL},
+	{STATS_GAUGE, "a-b", NULL, NULL}, {STATS_GAUGE, "a{}", NULL, NULL},
+	{STATS_GAUGE, "a{b}", NULL, NULL}, {STATS_GAUGE, "a{b=c}", NULL, NULL},
+	{STATS_GAUGE, "a{b=\"c\"", NULL, NULL},
+	{STATS_GAUGE, "a{b=\"c\"}x", NULL, NULL},
+	{STATS_GAUGE, "a{b=\"c\",}", NULL, NULL},
+	{STATS_GAUGE, "a{b=\"c d\"}", NULL, NULL},
+	{STATS_GAUGE, "a b", NULL, NULL}, {STATS_GAUGE, "a{b=\"", NULL, NULL},
+	{STATS_GAUGE, "a{b=", NULL, NULL}, {STATS_GAUGE, "a{", NULL, NULL},
+	{STATS_GAUGE, "A", NULL, NULL},
 };
 
 START_TEST(valid_names)
 {
-	ck_assert_msg(stats_name_valid(slice_of(names[_i].name)) ==
-	    names[_i].valid, "%s", names[_i].name);
+	struct slice name = slice_of(names[_i].name);
+	enum stats_kind kind = names[_i].kind;
+
+	ck_assert_msg(stats_name_valid(kind, name) ==
+	    (names[_i].family != NULL), "%s", names[_i].name);
+	if (names[_i].family == NULL)
+		return;
+	ck_assert(slice_eq(stats_family(kind, name),
+	    slice_of(names[_i].family)));
+	ck_assert(slice_eq(stats_labels(name), slice_of(names[_i].labels)));
 }
 END_TEST
 
