@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "authd/address.h"
+#include "authd/counters.h"
 #include "authd/directory.h"
 #include "authd/resolve.h"
 #include "common/base/buf.h"
@@ -137,6 +138,8 @@ finish(struct task *t)
 	    .result = (uint32_t)result, .last = 1,
 	    .members = {t->member, t->n}, .text = slice_of(why->text)};
 
+	if (result == ADDRESS_TEMP)
+		stats_add(COUNT_LOOKUPS_LATER, 1);
 	LOG_DEBUG("answer", LU("rid", t->rid), LU("result", result),
 	    LU("code", why->code), LS("text", why->text));
 	if (t->expn) {
@@ -284,6 +287,8 @@ take_check(struct addresses *a, struct chan_peer *p,
 		checked.text = slice_of(why->text);
 	}
 	resolve_rest(r);
+	if (checked.result == ADDRESS_TEMP)
+		stats_add(COUNT_LOOKUPS_LATER, 1);
 	chan_peer_send(p, ADDRESS_CHECKED, &checked);
 }
 
@@ -298,12 +303,15 @@ on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 	(void)nfds;
 	switch ((enum address_type)type) {
 	case ADDRESS_CHECK:
+		stats_add(COUNT_CHECKS, 1);
 		take_check(arg, p, check);
 		return true;
 	case ADDRESS_RESOLVE:
+		stats_add(COUNT_RESOLVES, 1);
 		take_resolve(arg, p, msg, false);
 		return true;
 	case ADDRESS_EXPN:
+		stats_add(COUNT_EXPNS, 1);
 		expn = (struct address_resolve){check->rid, check->address, 0};
 		take_resolve(arg, p, &expn, true);
 		return true;

@@ -10,6 +10,7 @@
 
 #include "authd/address.h"
 #include "authd/authd.h"
+#include "authd/counters.h"
 #include "authd/directory.h"
 #include "authd/failures.h"
 #include "authd/include.h"
@@ -113,6 +114,7 @@ on_redeem(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 		answer.home = owner.home;
 		answer.maildir = owner.maildir;
 	} else {
+		stats_add(COUNT_TICKETS_REFUSED, 1);
 		LOG_WARN("ticket-refused", LB("sid", redeem->sid),
 		    LB("service", redeem->service));
 	}

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authd/counters.h"
 #include "authd/directory.h"
 #include "authd/failures.h"
 #include "authd/login.h"
@@ -112,6 +113,7 @@ login_failed(struct attempt *a)
 
 	until = a->started_ms + failures_add(l->args.failures, &a->ip, a->user,
 	    now);
+	stats_add(COUNT_LOGINS_BAD, 1);
 	log_attempt(a, "login-failed", a->why);
 	if (a->peer == NULL) {
 		attempt_free(a);
@@ -125,6 +127,7 @@ login_failed(struct attempt *a)
 static void
 login_temp(struct attempt *a, const char *why)
 {
+	stats_add(COUNT_LOGINS_UNDECIDED, 1);
 	log_attempt(a, "login-undecided", why);
 	answer(a, LOGIN_TEMP, SLICE_EMPTY);
 }
@@ -147,6 +150,8 @@ login_good(struct attempt *a)
 		login_temp(a, "too many tickets are out");
 		return;
 	}
+	stats_add(COUNT_LOGINS_GOOD, 1);
+	stats_observe(COUNT_LOGIN_TIME, (now - a->started_ms) * 1000);
 	log_attempt(a, "login", NULL);
 	answer(a, LOGIN_OK, slice_mem(ticket, sizeof(ticket)));
 	explicit_bzero(ticket, sizeof(ticket));
@@ -275,6 +280,7 @@ take_try(struct logins *l, struct chan_peer *p, const struct login_try *msg)
 	}
 	if (failures_blocked(l->args.failures, &a->ip, a->user,
 	    a->started_ms)) {
+		stats_add(COUNT_LOGINS_BLOCKED, 1);
 		log_attempt(a, "login-blocked", "too many failures");
 		answer(a, LOGIN_BLOCKED, SLICE_EMPTY);
 		return;

@@ -27,6 +27,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "pop3d/counters.h"
 #include "pop3d/keeper.h"
 #include "pop3d/mailbox.h"
 
@@ -321,6 +322,8 @@ start(struct keeper *k, struct pending *p, const struct ticket_redeemed *r)
 	}
 	*slot = (struct running){pid, hash(k, r->user), p->fd, alive[0]};
 	k->n++;
+	stats_add(COUNT_MAILBOXES, 1);
+	stats_set(COUNT_MAILBOXES_OPEN, k->n);
 	p->fd = -1;
 	answer(p->peer, MAILBOX_OK);
 	pending_free(k, p);
@@ -348,6 +351,7 @@ on_redeemed(void *arg, uint16_t type, const void *msg, const int *fds,
 		pending_refuse(k, p, MAILBOX_TEMP);
 	else if (sessions_of(k, hash(k, r->user)) >=
 	    k->conf->pop3_sessions_per_user_max) {
+		stats_add(COUNT_MAILBOXES_IN_USE, 1);
 		LOG_INFO("in-use", LS("client-sid", p->sid),
 		    LB("user", r->user), LS("ip", p->ip));
 		pending_refuse(k, p, MAILBOX_IN_USE);
@@ -419,6 +423,7 @@ on_child(void *arg, pid_t pid, int wstatus)
 		k->v[i].pid = 0;
 		k->n--;
 	}
+	stats_set(COUNT_MAILBOXES_OPEN, k->n);
 	if (k->stopping && k->n == 0)
 		loop_stop(k->loop);
 }

@@ -25,6 +25,7 @@
 #include "common/proto/session.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "pop3d/counters.h"
 #include "pop3d/login.h"
 #include "pop3d/session.h"
 
@@ -214,11 +215,15 @@ conclude(struct session *s, const struct login_answer *answer,
 	/* Two parties must not speak out of turn: what was answered to earlier
 	 * commands leaves before the mailbox process says anything. */
 	if (answer->result == LOGIN_OK && answer->ticket.len == TICKET_LEN) {
+		stats_add(COUNT_LOGINS_GOOD, 1);
 		if (stream_flush(s->net) == STREAM_OK)
 			return hand_over(s, answer->ticket);
 		s->end = "closed";
 		return STATE_CLOSED;
 	}
+	stats_add(answer->result == LOGIN_FAILED ? COUNT_LOGINS_BAD :
+	    answer->result == LOGIN_BLOCKED ? COUNT_LOGINS_BLOCKED :
+	    COUNT_LOGINS_UNDECIDED, 1);
 	LOG_INFO("login-failed", LS("ip", s->ip), LB("user", user),
 	    LS("why", answer->result == LOGIN_FAILED ? "failed" :
 	    answer->result == LOGIN_BLOCKED ? "blocked" : "temporary"));

@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/io/stream.h"
+#include "pop3d/counters.h"
 #include "pop3d/mailbox.h"
 #include "pop3d/maildrop.h"
 #include "pop3d/send.h"
@@ -335,6 +336,7 @@ greet(struct session *s, enum maildrop_result r, const char *maildir)
 		reply_ok(s, "%zu messages", s->mailbox->drop.n);
 		return;
 	}
+	stats_add(COUNT_MAILBOXES_CLOSED, 1);
 	LOG_WARN("mailbox-closed", LS("user", s->mailbox->user),
 	    LS("path", maildir), LU("uid", geteuid()), LE(),
 	    LS("mend", "make it and what is in it belong to this uid, mode "
@@ -351,6 +353,11 @@ log_end(const struct session *s)
 {
 	const struct mailbox *m = s->mailbox;
 
+	stats_add(COUNT_RETRIEVED, m->retrieved);
+	stats_add(COUNT_RETRIEVED_OCTETS, m->octets);
+	stats_add(COUNT_DELETED, m->deleted);
+	stats_observe(COUNT_MAILBOX_TIME,
+	    (clock_mono_ms() - s->start_ms) * 1000);
 	LOG_INFO("session", LS("user", m->user), LS("ip", s->ip),
 	    LU("messages", m->drop.n), LU("retrieved", m->retrieved),
 	    LU("deleted", m->deleted), LU("octets", m->octets),

@@ -6,6 +6,7 @@
 #include "common/proto/session.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
+#include "pop3d/counters.h"
 #include "pop3d/login.h"
 #include "pop3d/session.h"
 
@@ -43,6 +44,8 @@ main(int argc, char *argv[], char *envp[])
 			{SERVICE_LOGIN, SOCKET_LOGIN},
 			{SERVICE_MAILBOX, SOCKET_POP3_MAILBOX},
 		},
+		.counters = {COUNT_SESSIONS, COUNT_SESSIONS_OPEN,
+		    COUNT_REFUSED},
 		.limits = limits,
 		.refuse = refuse,
 		.run = login_run,
@@ -53,6 +56,7 @@ main(int argc, char *argv[], char *envp[])
 	file = conf_options(argc, argv, "pop3d [-v] [-c file] [-d fd]");
 	conf_load(&conf, file);
 	conf_keep(file);
+	stats_open(conf.run_dir, "pop3d", pop3d_counters, COUNT_ALL);
 	args.user = conf.user_pop3d;
 	args.arg = mem_shared(sizeof(struct login_hint));
 	return front_run(front_open(&conf, &args));

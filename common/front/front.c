@@ -22,6 +22,7 @@
 #include "common/io/stream.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
+#include "common/sys/stats.h"
 #include "common/sys/user.h"
 
 #define ACCEPT_BURST 32       /* connections taken in one round */
@@ -116,6 +117,7 @@ refuse(struct front *f, int fd, const struct ip *ip, enum front_refusal why)
 	f->args->refuse(f->conf, why, s);
 	(void)stream_flush(s);
 	stream_free(&s);
+	stats_add(f->args->counters.refused + (size_t)why, 1);
 	if (now - f->span_ms >= REFUSALS_SPAN_MS) {
 		if (f->refusals > REFUSALS_LOGGED)
 			LOG_INFO("refused-connections", LU("more",
@@ -167,6 +169,8 @@ start_session(struct front *f, struct front_client *client,
 		return false;
 	}
 	slot->pid = pid;
+	stats_add(f->args->counters.sessions, 1);
+	stats_set(f->args->counters.open, f->clients->n);
 	return true;
 }
 
@@ -267,6 +271,7 @@ on_child(void *arg, pid_t pid, int wstatus)
 		    LI("exit", WIFEXITED(wstatus) ? WEXITSTATUS(wstatus) : 0));
 	front_requests_forget(slot);
 	front_clients_remove(f->clients, slot);
+	stats_set(f->args->counters.open, f->clients->n);
 	if (f->stopping && f->clients->n == 0)
 		loop_stop(f->loop);
 }

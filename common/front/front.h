@@ -69,6 +69,11 @@ struct front_args {
 		uint32_t service;   /* enum session_service */
 		const char *path;
 	} services[FRONT_SERVICES_MAX];
+	/* Rows of common/sys/stats.h: a counter, a gauge, and as many counters
+	 * as enum front_refusal has values. */
+	struct {
+		size_t sessions, open, refused;
+	} counters;
 	/* Asked again after each reload of the configuration. */
 	void (*limits)(const struct conf *c, struct front_limits *out);
 	/* The line, with its CRLF, for a client that is sent away. */
