@@ -65,6 +65,7 @@ struct conf_listen {
 struct conf {
 #define P_STRING(k, d) const char *k;
 #define P_PATH(k, d) const char *k;
+#define P_PATH_OR_NONE(k, d) const char *k;
 #define P_BOOL(k, d) bool k;
 #define P_NUMBER(k, d, lo, hi) uint64_t k;
 #define P_SIZE(k, d, lo, hi) uint64_t k;
@@ -76,6 +77,7 @@ struct conf {
 #include "common/conf/params.def"
 #undef P_STRING
 #undef P_PATH
+#undef P_PATH_OR_NONE
 #undef P_BOOL
 #undef P_NUMBER
 #undef P_SIZE

@@ -7,7 +7,8 @@
 #define ROW(k, type, d, lo, hi, words)                                         \
 	{#k, type, d, lo, hi, words, offsetof(struct conf, k)},
 #define P_STRING(k, d) ROW(k, CONF_STRING, d, 0, 0, NULL)
-#define P_PATH(k, d) ROW(k, CONF_PATH, d, 0, 0, NULL)
+#define P_PATH(k, d) ROW(k, CONF_PATH, d, 1, 0, NULL)
+#define P_PATH_OR_NONE(k, d) ROW(k, CONF_PATH, d, 0, 0, NULL)
 #define P_BOOL(k, d) ROW(k, CONF_BOOL, d, 0, 0, "yes|no")
 #define P_NUMBER(k, d, lo, hi) ROW(k, CONF_NUMBER, d, lo, hi, NULL)
 #define P_SIZE(k, d, lo, hi) ROW(k, CONF_SIZE, d, lo, hi, NULL)

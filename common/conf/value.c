@@ -160,6 +160,8 @@ say_allowed(struct buf *why, const struct conf_param *p)
 		break;
 	case CONF_PATH:
 		buf_adds(why, "an absolute path, like /var/spool/postern");
+		if (p->least == 0)
+			buf_adds(why, ", or nothing");
 		break;
 	case CONF_NUMBER:
 		buf_printf(why, "a whole number from %" PRIu64 " to %" PRIu64,
@@ -289,7 +291,8 @@ value_set(const struct conf_param *p, struct slice text, void *base,
 	case CONF_CHOICE:
 		return set_words(p, text, at, arena, why);
 	case CONF_PATH:
-		if (text.len == 0 || text.p[0] != '/')
+		if (text.len < p->least ||
+		    (text.len > 0 && text.p[0] != '/'))
 			return wrong(why, p, text);
 		*(const char **)at = value_text(arena, text);
 		return true;
