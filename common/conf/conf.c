@@ -493,6 +493,23 @@ conf_read(const char *file, struct conf *c, struct buf *errors)
 }
 
 void
+conf_defaults(struct conf *c)
+{
+	struct buf errors = BUF_INIT(1024);
+	struct reader r = {.errors = &errors, .shown = "defaults"};
+
+	r.seen = mem_array(conf_nparams, sizeof(*r.seen));
+	set_defaults(&r);
+	r.c.file = r.shown;
+	read_text(&r, SLICE_EMPTY);
+	free(r.seen);
+	if (r.failed)
+		die(EXIT_PERMANENT, "%s", errors.s);
+	buf_free(&errors);
+	*c = r.c;
+}
+
+void
 conf_free(struct conf *c)
 {
 	value_free(&c->arena);

@@ -114,6 +114,8 @@ bool conf_read(const char *file, struct conf *c, struct buf *errors);
 /* The same through a directory descriptor (SIGHUP inside the cage). */
 bool conf_read_at(int dirfd, const char *name, const char *shown,
     struct conf *c, struct buf *errors);
+/* What a program that may not read the file, or finds none, goes by. */
+void conf_defaults(struct conf *c);
 void conf_free(struct conf *c);
 
 /* For main: reads FILE or dies (100) with all errors; log_debug takes
