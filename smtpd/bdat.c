@@ -3,8 +3,9 @@
  * exactly, also those of a chunk that is refused: what follows them is a
  * command again.  Where their number cannot be read the session ends.
  *
- * BINARYMIME is not offered, so chunks are text: lines end in CRLF and hold no
- * NUL, as after DATA.  A message that does not end in CRLF gets one.
+ * Chunks are text: lines end in CRLF and hold no NUL, as after DATA, and a
+ * message that does not end in CRLF gets one.  With BODY=BINARYMIME that holds
+ * for the header section; the rest is octets, and kept to the octet.
  */
 #include "common/base/num.h"
 #include "common/conf/conf.h"

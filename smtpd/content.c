@@ -6,9 +6,10 @@
 #include "smtpd/content.h"
 
 void
-content_init(struct content *sc, bool dots)
+content_init(struct content *sc, bool dots, bool binary)
 {
-	*sc = (struct content){.state = CONTENT_START, .dots = dots};
+	*sc = (struct content){.state = CONTENT_START, .dots = dots,
+	    .binary = binary};
 }
 
 /* Goes on within a line from p as far as it is plain; returns where. */
@@ -64,33 +65,64 @@ hand_out(const struct content *sc, const char *from, const char *to,
 		fn(arg, (struct slice){from, (size_t)(to - from)});
 }
 
+/* At the start of a line: what is special there.  False: nothing is. */
+static bool
+content_start(struct content *sc, char c)
+{
+	if (sc->dots && c == '.')
+		sc->state = CONTENT_DOT;
+	else if (sc->binary && c == '\r')
+		sc->state = CONTENT_EMPTY_CR;
+	else
+		return false;
+	return true;
+}
+
+/* Behind a CR: at the LF that belongs to it the next state begins, anything
+ * else makes the CR a bare one. */
+static const char *
+content_cr(struct content *sc, const char *p, enum content_state next)
+{
+	if (*p == '\n') {
+		sc->state = next;
+		return p + 1;
+	}
+	sc->bare = true;
+	sc->state = CONTENT_LINE;
+	return p;
+}
+
 size_t
 content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg)
 {
 	const char *p = in.p, *end = in.p + in.len, *run = in.p;
+	const char *text = NULL; /* where the text ended and octets began */
 
 	while (p < end && sc->state != CONTENT_END) {
 		switch (sc->state) {
 		case CONTENT_START:
-			if (sc->dots && *p == '.') {
-				hand_out(sc, run, p, fn, arg);
-				sc->state = CONTENT_DOT;
-				run = ++p;
+			if (!content_start(sc, *p)) {
+				p = content_line(sc, p, end);
 				break;
 			}
-			p = content_line(sc, p, end);
+			if (sc->state == CONTENT_DOT) {
+				hand_out(sc, run, p, fn, arg);
+				run = p + 1;
+			}
+			p++;
 			break;
 		case CONTENT_LINE:
 			p = content_line(sc, p, end);
 			break;
 		case CONTENT_CR:
-			if (*p == '\n') {
-				sc->state = CONTENT_START;
-				p++;
-			} else {
-				sc->bare = true;
-				sc->state = CONTENT_LINE;
-			}
+			p = content_cr(sc, p, CONTENT_START);
+			break;
+		case CONTENT_EMPTY_CR:
+			p = content_cr(sc, p, CONTENT_OCTETS);
+			break;
+		case CONTENT_OCTETS:
+			text = p;
+			p = end;
 			break;
 		case CONTENT_DOT:
 		case CONTENT_DOT_CR:
@@ -101,7 +133,9 @@ content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg)
 		}
 	}
 	hand_out(sc, run, p, fn, arg);
-	if (p > in.p && memchr(in.p, '\0', (size_t)(p - in.p)) != NULL)
+	if (text == NULL)
+		text = p;
+	if (text > in.p && memchr(in.p, '\0', (size_t)(text - in.p)) != NULL)
 		sc->nul = true;
 	return (size_t)(p - in.p);
 }
@@ -109,7 +143,7 @@ content_feed(struct content *sc, struct slice in, content_fn *fn, void *arg)
 bool
 content_finish(struct content *sc)
 {
-	if (sc->state == CONTENT_CR)
+	if (sc->state == CONTENT_CR || sc->state == CONTENT_EMPTY_CR)
 		sc->bare = true;
 	return sc->state == CONTENT_LINE;
 }

@@ -3,6 +3,7 @@
  * socket through the scanner to queued in pieces as large as they come.
  */
 #include "common/conf/conf.h"
+#include "common/mail/envelope.h"
 #include "smtpd/session.h"
 
 /* Reads up to the end of the message. */
@@ -29,6 +30,11 @@ cmd_data(struct session *s, struct slice arg)
 
 	if (arg.len > 0) {
 		reply(s, 501, "5.5.4", "DATA has no argument");
+		return s->state;
+	}
+	/* RFC 3030 3: DATA cannot carry it */
+	if ((s->mail.flags & ENV_BINARYMIME) != 0) {
+		reply(s, 503, "5.5.1", "BODY=BINARYMIME needs BDAT");
 		return s->state;
 	}
 	message_start(s, true);

@@ -5,6 +5,7 @@
  */
 #include "common/conf/conf.h"
 #include "common/mail/address.h"
+#include "smtpd/param.h"
 #include "smtpd/session.h"
 
 /* In the order of smtp_helo_check's words. */
@@ -72,10 +73,35 @@ limit(uint64_t n)
 	return n > LIMITS_MAX ? LIMITS_MAX : (unsigned)n;
 }
 
+unsigned
+session_offers(const struct session *s)
+{
+	const struct conf *c = s->conf;
+
+	return (c->smtp_smtputf8 ? OFFER_SMTPUTF8 : 0) |
+	    (c->smtp_dsn ? OFFER_DSN : 0) |
+	    (c->smtp_deliverby ? OFFER_DELIVERBY : 0) |
+	    (c->smtp_binarymime && c->smtp_chunking ? OFFER_BINARYMIME : 0);
+}
+
+/* RFC 2852 4: the least time of mode R, if there is one */
+static void
+offer_deliverby(struct session *s)
+{
+	uint64_t least = s->conf->smtp_deliverby_min_ms / 1000;
+
+	if (least > 0)
+		reply_more(s, 250, "", "DELIVERBY %llu",
+		    (unsigned long long)least);
+	else
+		reply_more(s, 250, "", "DELIVERBY");
+}
+
 enum state
 cmd_ehlo(struct session *s, struct slice arg)
 {
 	const struct conf *c = s->conf;
+	unsigned offers = session_offers(s);
 
 	if (!greet(s, arg))
 		return s->state;
@@ -85,11 +111,19 @@ cmd_ehlo(struct session *s, struct slice arg)
 	reply_more(s, 250, "", "SIZE %llu",
 	    (unsigned long long)c->message_size_max);
 	reply_more(s, 250, "", "8BITMIME");
-	if (c->smtp_smtputf8)
+	if (offers & OFFER_SMTPUTF8)
 		reply_more(s, 250, "", "SMTPUTF8");
 	reply_more(s, 250, "", "ENHANCEDSTATUSCODES");
 	if (c->smtp_chunking)
 		reply_more(s, 250, "", "CHUNKING");
+	if (offers & OFFER_BINARYMIME)
+		reply_more(s, 250, "", "BINARYMIME");
+	if (offers & OFFER_DSN)
+		reply_more(s, 250, "", "DSN");
+	if (offers & OFFER_DELIVERBY)
+		offer_deliverby(s);
+	if (session_may_etrn(s))
+		reply_more(s, 250, "", "ETRN");
 	if (c->smtp_vrfy)
 		reply_more(s, 250, "", "VRFY");
 	/* RFC 5321 3.5.2: must be listed where it works */

@@ -49,7 +49,8 @@ enum state
 cmd_mail(struct session *s, struct slice arg)
 {
 	struct params p = {.command = PARAM_MAIL,
-	    .smtputf8_ok = s->conf->smtp_smtputf8, .now_ms = clock_real_ms()};
+	    .offered = session_offers(s), .now_ms = clock_real_ms(),
+	    .by_least_s = s->conf->smtp_deliverby_min_ms / 1000};
 	struct address from;
 	struct status st;
 

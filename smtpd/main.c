@@ -43,6 +43,7 @@ main(int argc, char *argv[], char *envp[])
 		.services = {
 			{SERVICE_QUEUE, SOCKET_QUEUE},
 			{SERVICE_ADDRESS, SOCKET_ADDRESS},
+			{SERVICE_ETRN, SOCKET_ETRN},
 		},
 		.limits = limits,
 		.refuse = refuse,

@@ -185,7 +185,8 @@ void
 message_start(struct session *s, bool dots)
 {
 	send_recipients(s);
-	content_init(&s->mail.content, dots);
+	content_init(&s->mail.content, dots,
+	    (s->mail.flags & ENV_BINARYMIME) != 0);
 	if (s->header == NULL)
 		s->header = header_scan_new(0, NULL, NULL);
 	else

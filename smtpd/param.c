@@ -74,6 +74,14 @@ utf8_char(struct slice s, size_t at)
 	    (code >= 0xd800 && code <= 0xdfff) ? 0 : n;
 }
 
+/* RFC 6533 3: what QCHAR leaves out of ASCII.  Its HEXPOINT has the control
+ * characters as well; no address holds one. */
+static bool
+is_special(unsigned char c)
+{
+	return c == ' ' || c == '+' || c == '=' || c == '\\';
+}
+
 /* RFC 6533 3: "\x{HEX}", shortest form; its length, or 0. */
 static size_t
 embedded_char(struct slice s, size_t at)
@@ -86,9 +94,9 @@ embedded_char(struct slice s, size_t at)
 	while (i < s.len && is_upper_hex(s.p[i]))
 		i++;
 	if (i >= s.len || s.p[i] != '}' || i - at - 3 < 2 || i - at - 3 > 6 ||
-	    !num_u64_hex(slice_sub(s, at + 3, i), 1, 0x10ffff, &code) ||
-	    (code >= 0xd800 && code <= 0xdfff) ||
-	    (s.p[at + 3] == '0' && i - at - 3 > 2))
+	    !num_u64_hex(slice_sub(s, at + 3, i), 0x20, 0x10ffff, &code) ||
+	    (code >= 0xd800 && code <= 0xdfff) || s.p[at + 3] == '0' ||
+	    (code < 0x80 && !is_special((unsigned char)code)))
 		return 0;
 	return i + 1 - at;
 }
@@ -157,7 +165,7 @@ read_body(struct params *p, struct slice v)
 	else if (slice_ieq(v, SLICE("BINARYMIME")))
 		p->flags |= ENV_BINARYMIME;
 	else if (!slice_ieq(v, SLICE("7BIT")))
-		return "BODY is 7BIT or 8BITMIME";
+		return "BODY is 7BIT, 8BITMIME or BINARYMIME";
 	return NULL;
 }
 
@@ -220,6 +228,7 @@ read_by(struct params *p, struct slice v)
 		p->flags |= ENV_BY_TRACE;
 	if ((p->flags & ENV_BY_RETURN) != 0 && (minus || seconds == 0))
 		return "BY with R needs a time that is left";
+	p->by_s = minus ? 0 : seconds;
 	at = p->now_ms + (minus ? -1 : 1) * (int64_t)seconds * 1000;
 	p->by_at_ms = at > 0 ? (uint64_t)at : 1;
 	return NULL;
@@ -285,16 +294,17 @@ static const struct row {
 	const char *name;
 	enum param_command command;
 	enum value value;
+	unsigned needs; /* OFFER_*; 0: always there */
 	const char *(*read)(struct params *p, struct slice value);
 } rows[] = {
-	{"SIZE", PARAM_MAIL, WITH, read_size},
-	{"BODY", PARAM_MAIL, WITH, read_body},
-	{"SMTPUTF8", PARAM_MAIL, WITHOUT, read_smtputf8},
-	{"RET", PARAM_MAIL, WITH, read_ret},
-	{"ENVID", PARAM_MAIL, WITH, read_envid},
-	{"BY", PARAM_MAIL, WITH, read_by},
-	{"NOTIFY", PARAM_RCPT, WITH, read_notify},
-	{"ORCPT", PARAM_RCPT, WITH, read_orcpt},
+	{"SIZE", PARAM_MAIL, WITH, 0, read_size},
+	{"BODY", PARAM_MAIL, WITH, 0, read_body},
+	{"SMTPUTF8", PARAM_MAIL, WITHOUT, OFFER_SMTPUTF8, read_smtputf8},
+	{"RET", PARAM_MAIL, WITH, OFFER_DSN, read_ret},
+	{"ENVID", PARAM_MAIL, WITH, OFFER_DSN, read_envid},
+	{"BY", PARAM_MAIL, WITH, OFFER_DELIVERBY, read_by},
+	{"NOTIFY", PARAM_RCPT, WITH, OFFER_DSN, read_notify},
+	{"ORCPT", PARAM_RCPT, WITH, OFFER_DSN, read_orcpt},
 };
 
 /* RFC 5321 4.1.2: esmtp-keyword */
@@ -329,11 +339,9 @@ find_row(const struct params *p, struct slice keyword)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].command == p->command &&
-		    slice_ieq(slice_of(rows[i].name), keyword)) {
-			if (rows[i].read == read_smtputf8 && !p->smtputf8_ok)
-				return NULL;
+		    (rows[i].needs & ~p->offered) == 0 &&
+		    slice_ieq(slice_of(rows[i].name), keyword))
 			return &rows[i];
-		}
 	return NULL;
 }
 
@@ -388,6 +396,24 @@ says_smtputf8(struct slice s)
 	return false;
 }
 
+/* What is well said and yet not taken here. */
+static bool
+may_be(const struct params *p, struct status *st)
+{
+	if ((p->flags & ENV_BINARYMIME) != 0 &&
+	    (p->offered & OFFER_BINARYMIME) == 0) {
+		status_set(st, 555, 6, 1, "BODY=BINARYMIME is not offered");
+		return false;
+	}
+	/* RFC 2852 4.1 */
+	if ((p->flags & ENV_BY_RETURN) != 0 && p->by_s < p->by_least_s) {
+		status_set(st, 555, 5, 4, "BY with R needs %llu seconds at "
+		    "least", (unsigned long long)p->by_least_s);
+		return false;
+	}
+	return true;
+}
+
 bool
 params_parse(struct slice s, struct params *p, struct status *st)
 {
@@ -399,7 +425,8 @@ params_parse(struct slice s, struct params *p, struct status *st)
 		return false;
 	}
 	if (p->command == PARAM_MAIL)
-		p->utf8 = p->smtputf8_ok && says_smtputf8(s);
+		p->utf8 = (p->offered & OFFER_SMTPUTF8) != 0 &&
+		    says_smtputf8(s);
 	while (slice_word(&s, &word)) {
 		if (++n > PARAMS_MAX) {
 			status_set(st, 501, 5, 4, "Too many parameters");
@@ -408,11 +435,5 @@ params_parse(struct slice s, struct params *p, struct status *st)
 		if (!params_one(word, p, st))
 			return false;
 	}
-	/* RFC 3030 3: announced, and taken, once a converter for hosts without
-	 * it exists. */
-	if ((p->flags & ENV_BINARYMIME) != 0) {
-		status_set(st, 555, 6, 1, "BODY=BINARYMIME is not offered");
-		return false;
-	}
-	return true;
+	return may_be(p, st);
 }

@@ -13,13 +13,20 @@
 
 enum param_command { PARAM_MAIL, PARAM_RCPT };
 
+/* Extensions that can be switched off; the bits of params.offered. */
+#define OFFER_SMTPUTF8 1u
+#define OFFER_DSN 2u
+#define OFFER_DELIVERBY 4u
+#define OFFER_BINARYMIME 8u
+
 struct params {
 	/* What is allowed, set by the caller */
 	enum param_command command;
-	bool smtputf8_ok; /* MAIL: SMTPUTF8 is offered */
+	unsigned offered; /* OFFER_* */
 	bool utf8;        /* values may hold UTF-8: SMTPUTF8 was said (RCPT),
 	                   * or is said here (MAIL, set by the parser) */
 	int64_t now_ms;   /* wall clock, for BY */
+	uint64_t by_least_s; /* RFC 2852 4: least time in mode R */
 
 	/* What was said */
 	uint32_t seen;     /* one bit a row of the table: no duplicates */
@@ -28,6 +35,7 @@ struct params {
 	                    * fits into 64 bits */
 	struct slice envid; /* MAIL: xtext as received */
 	uint64_t by_at_ms; /* MAIL: 0: not said */
+	uint32_t by_s;     /* MAIL: seconds of BY; 0: none are left */
 	uint32_t notify;   /* RCPT: NOTIFY_* */
 	struct slice orcpt; /* RCPT: type;xtext as received */
 };

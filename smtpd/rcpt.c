@@ -110,6 +110,7 @@ static bool
 take_rcpt(struct session *s, struct slice arg)
 {
 	struct params p = {.command = PARAM_RCPT,
+	    .offered = session_offers(s),
 	    .utf8 = (s->mail.flags & ENV_SMTPUTF8) != 0};
 	struct buf address = BUF_INIT(ENV_ADDRESS_MAX);
 	struct address_checked checked;

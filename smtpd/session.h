@@ -103,6 +103,7 @@ struct session {
 	struct front_way way; /* until parent is made */
 	struct chan *parent;  /* made at the first need */
 	struct chan *lookup;  /* contract "address", likewise */
+	struct chan *etrn;    /* contract "etrn", likewise */
 	int lookup_fd;        /* came with the way to queued; or -1 */
 	uint64_t lookup_rid;
 	struct ip ip, local;
@@ -136,6 +137,11 @@ int session_channel(struct session *s, unsigned service);
 int64_t session_deadline(const struct session *s);
 /* Reading failed: says so, as far as there is somebody to hear. */
 enum state session_broken(struct session *s, enum stream_result result);
+
+/* etrn.c */
+bool session_may_etrn(const struct session *s);
+/* helo.c: OFFER_* of smtpd/param.h */
+unsigned session_offers(const struct session *s);
 
 /* reply.c: one line, sanitized; 4xx and 5xx are logged, 5xx are counted. */
 void reply(struct session *s, unsigned code, const char *enhanced,

@@ -46,7 +46,7 @@ path_and_params(struct slice arg, enum param_command command, bool utf8)
 {
 	struct address_flags flags = {.utf8_ok = utf8, .null_ok = !utf8,
 	    .postmaster_ok = true, .tolerant = true};
-	struct params p = {.command = command, .smtputf8_ok = utf8,
+	struct params p = {.command = command, .offered = utf8 ? ~0u : ~OFFER_SMTPUTF8,
 	    .utf8 = utf8, .now_ms = 1};
 	struct slice rest = arg;
 	struct status st = {0};

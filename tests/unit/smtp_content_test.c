@@ -10,11 +10,14 @@ Suite *smtp_content_suite(void);
 #define NUL 2u
 #define OPEN 4u /* DATA: no end was seen; BDAT: a CRLF must be added */
 
+enum { BDAT, DATA, BINARY };
+
 static const struct {
 	const char *name;
-	bool dots;
+	int how;
 	struct slice in;
-	const char *want;   /* content; not looked at when bare */
+	const char *want;   /* content; NULL: in itself; not looked at when
+	                     * bare */
 	size_t consumed;    /* octets taken; 0: all of them */
 	unsigned flags;
 } cases[] = {
@@ -55,6 +58,28 @@ static const struct {
 	{"BDAT: bare LF", false, IN("a\nb\r\n"), "", 0, BARE},
 	{"BDAT: bare CR", false, IN("a\rb\r\n"), "", 0, BARE},
 	{"BDAT: NUL", false, IN("\0\r\n"), NULL, 0, NUL},
+	{"binary: nothing", BINARY, IN(""), "", 0, 0},
+	{"binary: text", BINARY, IN("A: b\r\n\r\n.\r\nc\r\n"), NULL, 0, 0},
+	{"binary: no CRLF is added", BINARY, IN("A: b\r\n\r\nc"), NULL, 0, 0},
+	{"binary: octets", BINARY, IN("A: b\r\n\r\n\0\n\r.\n\n\r\0\r"), NULL,
+	    0, 0},
+	{"binary: octets only", BINARY, IN("\r\n\n\0\r"), NULL, 0, 0},
+	{"binary: only the empty line", BINARY, IN("\r\n"), NULL, 0, 0},
+	{"binary: header without end", BINARY, IN("A: b\r\n"), NULL, 0, 0},
+	{"binary: line without end", BINARY, IN("A: b"), "A: b", 0, OPEN},
+	{"binary: LF in the header", BINARY, IN("A: b\n\r\n\r\n\0"), "", 0,
+	    BARE},
+	{"binary: LF LF ends nothing", BINARY, IN("A: b\n\n\0"), "", 0,
+	    BARE | NUL | OPEN},
+	{"binary: CR in the header", BINARY, IN("A: \rb\r\n\r\n\0"), "", 0,
+	    BARE},
+	{"binary: CR at a line's start", BINARY, IN("A: b\r\n\rb\r\n\r\n\0"),
+	    "", 0, BARE},
+	{"binary: CR CRLF", BINARY, IN("A: b\r\n\r\r\n\0"), "", 0,
+	    BARE | NUL | OPEN},
+	{"binary: CR and the end", BINARY, IN("A: b\r\n\r"), "", 0, BARE},
+	{"binary: NUL in the header", BINARY, IN("A: \0\r\n\r\n\0"), NULL, 0,
+	    NUL},
 };
 
 #define NCASES (int)(sizeof(cases) / sizeof(cases[0]))
@@ -75,13 +100,14 @@ check_case(int i, size_t piece)
 	struct content sc;
 	bool open;
 
-	content_init(&sc, cases[i].dots);
+	content_init(&sc, cases[i].how == DATA, cases[i].how == BINARY);
 	while (at < in.len && sc.state != CONTENT_END) {
 		n = in.len - at < piece ? in.len - at : piece;
 		at += content_feed(&sc, slice_sub(in, at, at + n), collect,
 		    &out);
 	}
-	open = cases[i].dots ? sc.state != CONTENT_END : content_finish(&sc);
+	open = cases[i].how == DATA ? sc.state != CONTENT_END
+	    : content_finish(&sc);
 	ck_assert_msg(sc.bare == ((cases[i].flags & BARE) != 0), "%s: bare",
 	    cases[i].name);
 	ck_assert_msg(sc.nul == ((cases[i].flags & NUL) != 0), "%s: nul",
@@ -91,9 +117,9 @@ check_case(int i, size_t piece)
 	ck_assert_msg(at == want, "%s: took %zu of %zu", cases[i].name, at,
 	    want);
 	if (!sc.bare && !sc.nul)
-		ck_assert_msg(slice_eq(buf_slice(&out),
-		    slice_of(cases[i].want)), "%s: got %s", cases[i].name,
-		    out.s);
+		ck_assert_msg(slice_eq(buf_slice(&out), cases[i].want == NULL
+		    ? in : slice_of(cases[i].want)), "%s: got %s",
+		    cases[i].name, out.s);
 	buf_free(&out);
 }
 
@@ -117,7 +143,7 @@ START_TEST(large)
 		buf_adds(&want, i % 7 == 0 ? ".dot line\r\n" : "a line\r\n");
 	}
 	buf_adds(&in, ".\r\nNOOP\r\n");
-	content_init(&sc, true);
+	content_init(&sc, true, false);
 	while (sc.state != CONTENT_END) {
 		piece = piece * 7 % 4099;
 		n = in.len - at < piece ? in.len - at : piece;

@@ -42,7 +42,9 @@ static const struct {
 	{M, " SIZE=1=2", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BODY=7bit", 0, 0, 0, 0, 0, 0, ""},
 	{M, " BODY=8BITMIME", 0, 0, 0, 0, ENV_8BITMIME, 0, ""},
-	{M, " BODY=BINARYMIME", 555, 6, 1, 0, 0, 0, ""},
+	{M, " BODY=BINARYMIME", 0, 0, 0, 0, ENV_BINARYMIME, 0, ""},
+	{M, " body=binaryMIME", 0, 0, 0, 0, ENV_BINARYMIME, 0, ""},
+	{M, " BODY=BINARYMIME BODY=7BIT", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BODY=9BIT", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BODY", 501, 5, 4, 0, 0, 0, ""},
 	{M, " SMTPUTF8", 0, 0, 0, 0, ENV_SMTPUTF8, 0, ""},
@@ -52,10 +54,19 @@ static const struct {
 	    "QQ314159"},
 	{M, " RET=hdrs", 0, 0, 0, 0, ENV_RET_HDRS, 0, ""},
 	{M, " RET=HALF", 501, 5, 4, 0, 0, 0, ""},
+	{M, " RET=FULL RET=FULL", 501, 5, 4, 0, 0, 0, ""},
+	{M, " RET=FULL RET=HDRS", 501, 5, 4, 0, 0, 0, ""},
+	{M, " RET", 501, 5, 4, 0, 0, 0, ""},
+	{M, " RET=", 501, 5, 4, 0, 0, 0, ""},
 	{M, " ENVID=a+2Bb+20c", 0, 0, 0, 0, 0, 0, "a+2Bb+20c"},
 	{M, " ENVID=a+2bb", 501, 5, 4, 0, 0, 0, ""},
 	{M, " ENVID=a+", 501, 5, 4, 0, 0, 0, ""},
 	{M, " ENVID=a+2", 501, 5, 4, 0, 0, 0, ""},
+	{M, " ENVID=a ENVID=b", 501, 5, 4, 0, 0, 0, ""},
+	{M, " ENVID=+61", 0, 0, 0, 0, 0, 0, "+61"},
+	{M, " ENVID=a+7F", 501, 5, 4, 0, 0, 0, ""},
+	{M, " ENVID=a=b", 501, 5, 4, 0, 0, 0, ""},
+	{M, " ENVID=a+3Db", 0, 0, 0, 0, 0, 0, "a+3Db"},
 	{M, " ENVID=a+0A", 501, 5, 4, 0, 0, 0, ""},
 	{M, " ENVID=a+FF", 501, 5, 4, 0, 0, 0, ""},
 	{M, " ENVID=", 501, 5, 4, 0, 0, 0, ""},
@@ -65,6 +76,18 @@ static const struct {
 	{M, " BY=+120;nt", 0, 0, 0, 0, ENV_BY_NOTIFY | ENV_BY_TRACE, 0, ""},
 	{M, " BY=-120;N", 0, 0, 0, 0, ENV_BY_NOTIFY, 0, ""},
 	{M, " BY=0;N", 0, 0, 0, 0, ENV_BY_NOTIFY, 0, ""},
+	{M, " BY=1;rt", 0, 0, 0, 0, ENV_BY_RETURN | ENV_BY_TRACE, 0, ""},
+	{M, " BY=999999999;R", 0, 0, 0, 0, ENV_BY_RETURN, 0, ""},
+	{M, " SIZE=5 BY=60;N", 0, 0, 0, 5, ENV_BY_NOTIFY, 0, ""},
+	{M, " BY=60;N SIZE=5 BODY=8BITMIME", 0, 0, 0, 5,
+	    ENV_BY_NOTIFY | ENV_8BITMIME, 0, ""},
+	{M, " BY=60;N BY=60;N", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=-0;R", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=-;N", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=--1;N", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=+-1;N", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=1;TR", 501, 5, 4, 0, 0, 0, ""},
+	{M, " BY=1;R;T", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BY=0;R", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BY=-1;R", 501, 5, 4, 0, 0, 0, ""},
 	{M, " BY=1000000000;N", 501, 5, 4, 0, 0, 0, ""},
@@ -90,6 +113,9 @@ static const struct {
 	{R, " NOTIFY=DELAY,NEVER", 501, 5, 4, 0, 0, 0, ""},
 	{R, " NOTIFY=", 501, 5, 4, 0, 0, 0, ""},
 	{R, " NOTIFY=DELAY,", 501, 5, 4, 0, 0, 0, ""},
+	{R, " NOTIFY=,DELAY", 501, 5, 4, 0, 0, 0, ""},
+	{R, " NOTIFY=never,NEVER", 501, 5, 4, 0, 0, 0, ""},
+	{R, " NOTIFY", 501, 5, 4, 0, 0, 0, ""},
 	{R, " NOTIFY=SOON", 501, 5, 4, 0, 0, 0, ""},
 	{R, " NOTIFY=DELAY NOTIFY=DELAY", 501, 5, 4, 0, 0, 0, ""},
 	{R, " ORCPT=rfc822;ann@here.example", 0, 0, 0, 0, 0, 0,
@@ -106,6 +132,18 @@ static const struct {
 	    "utf-8;\\x{E4}@here.example"},
 	{R, " ORCPT=utf-8;\\x{D800}@here.example", 501, 5, 4, 0, 0, 0, ""},
 	{R, " ORCPT=utf-8;\\x{110000}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;\\x{41}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;\\x{0A}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;\\x{7F}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;a\\x{2B}b\\x{3D}\\x{20}\\x{5C}@x", 0, 0, 0, 0, 0,
+	    0, "utf-8;a\\x{2B}b\\x{3D}\\x{20}\\x{5C}@x"},
+	{R, " ORCPT=utf-8;a+2Bb@x", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=UTF-8;\\x{10FFFF}", 0, 0, 0, 0, 0, 0,
+	    "UTF-8;\\x{10FFFF}"},
+	{R, " ORCPT=utf-8;\\x{e4}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;\\x{0E4}", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=utf-8;", 501, 5, 4, 0, 0, 0, ""},
+	{R, " ORCPT=x400;/C+3Dde/", 0, 0, 0, 0, 0, 0, "x400;/C+3Dde/"},
 	{R, " ORCPT=utf-8;\\x{0041}", 501, 5, 4, 0, 0, 0, ""},
 	{R, " ORCPT=utf-8;\\x{E4", 501, 5, 4, 0, 0, 0, ""},
 	{R, " ORCPT=utf-8;\\", 501, 5, 4, 0, 0, 0, ""},
@@ -118,7 +156,7 @@ static const struct {
 
 START_TEST(one)
 {
-	struct params p = {.command = cases[_i].command, .smtputf8_ok = true,
+	struct params p = {.command = cases[_i].command, .offered = ~0u,
 	    .now_ms = NOW};
 	struct status st = {0};
 	const char *in = cases[_i].in;
@@ -159,7 +197,8 @@ START_TEST(utf8)
 	struct status st;
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		struct params p = {.command = R, .utf8 = true};
+		struct params p = {.command = R, .offered = ~0u,
+		    .utf8 = true};
 
 		ck_assert_msg(params_parse(slice_of(v[i].in), &p, &st) ==
 		    v[i].ok, "%s", v[i].in);
@@ -182,7 +221,8 @@ START_TEST(by)
 	struct status st;
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		struct params p = {.command = M, .now_ms = NOW};
+		struct params p = {.command = M, .offered = ~0u,
+		    .now_ms = NOW};
 
 		ck_assert(params_parse(slice_of(v[i].in), &p, &st));
 		ck_assert_int_eq((int64_t)p.by_at_ms, v[i].want);
@@ -190,13 +230,62 @@ START_TEST(by)
 }
 END_TEST
 
+/* What is switched off is not known. */
 START_TEST(not_offered)
 {
-	struct params p = {.command = M};
+	static const struct {
+		enum param_command command;
+		unsigned offer;
+		const char *in;
+	} v[] = {
+		{M, OFFER_SMTPUTF8, " SMTPUTF8"},
+		{M, OFFER_BINARYMIME, " BODY=BINARYMIME"},
+		{M, OFFER_DSN, " RET=FULL"},
+		{M, OFFER_DSN, " ENVID=a"},
+		{M, OFFER_DELIVERBY, " BY=60;N"},
+		{R, OFFER_DSN, " NOTIFY=NEVER"},
+		{R, OFFER_DSN, " ORCPT=rfc822;a"},
+	};
 	struct status st;
 
-	ck_assert(!params_parse(SLICE(" SMTPUTF8"), &p, &st));
-	ck_assert_uint_eq(st.code, 555);
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct params p = {.command = v[i].command, .now_ms = NOW,
+		    .offered = ~v[i].offer};
+		struct params q = {.command = v[i].command, .now_ms = NOW,
+		    .offered = v[i].offer};
+
+		ck_assert(!params_parse(slice_of(v[i].in), &p, &st));
+		ck_assert_uint_eq(st.code, 555);
+		ck_assert(params_parse(slice_of(v[i].in), &q, &st));
+	}
+}
+END_TEST
+
+/* RFC 2852 4: a least time holds for mode R alone. */
+START_TEST(by_least)
+{
+	static const struct {
+		const char *in;
+		unsigned code;
+	} v[] = {
+		{" BY=60;R", 0},
+		{" BY=59;R", 555},
+		{" BY=59;RT", 555},
+		{" BY=0;R", 501},
+		{" BY=59;N", 0},
+		{" BY=-5;N", 0},
+		{"", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct params p = {.command = M, .offered = ~0u,
+		    .now_ms = NOW, .by_least_s = 60};
+		struct status st = {0};
+
+		ck_assert(params_parse(slice_of(v[i].in), &p, &st) ==
+		    (v[i].code == 0));
+		ck_assert_uint_eq(st.code, v[i].code);
+	}
 }
 END_TEST
 
@@ -210,6 +299,7 @@ smtp_param_suite(void)
 	tcase_add_test(tc, utf8);
 	tcase_add_test(tc, by);
 	tcase_add_test(tc, not_offered);
+	tcase_add_test(tc, by_least);
 	suite_add_tcase(s, tc);
 	return s;
 }
