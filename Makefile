@@ -42,7 +42,7 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"' \
 	$(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(ERRORS) $(HARDENING) $(CFLAGS)
 ALL_LDFLAGS = $(LDHARDEN) -Wl,--as-needed $(LDFLAGS)
-LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lcrypto -lunbound
+LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lcrypto -lunbound -lidn2
 
 # program = folder/main file.  A folder's other files are obj/FOLDER.a.
 PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern dnsd remote bounce pickup sendmail
@@ -155,10 +155,14 @@ lint:
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(libexecdir) \
 	    $(DESTDIR)$(sysconfdir)/tables $(DESTDIR)$(datadir) \
-	    $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8
-	for p in $(filter-out postern,$(PROGRAMS_built)); do \
+	    $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 \
+	    $(DESTDIR)$(mandir)/man8
+	for p in $(filter-out postern sendmail,$(PROGRAMS_built)); do \
 	    $(INSTALL) -m 755 $(B)/$$p $(DESTDIR)$(libexecdir)/$$p || exit 1; done
-	$(INSTALL) -m 755 $(B)/postern $(DESTDIR)$(sbindir)/postern
+	$(INSTALL) -m 755 $(B)/postern $(B)/sendmail $(DESTDIR)$(sbindir)/
+	ln -sf sendmail $(DESTDIR)$(sbindir)/mailq
+	ln -sf sendmail $(DESTDIR)$(sbindir)/newaliases
+	$(INSTALL) -m 644 $(wildcard man/*.1) $(DESTDIR)$(mandir)/man1/
 	$(INSTALL) -m 644 $(wildcard man/*.5) $(DESTDIR)$(mandir)/man5/
 	$(INSTALL) -m 644 $(wildcard man/*.8) $(DESTDIR)$(mandir)/man8/
 	LIBEXECDIR=$(libexecdir) SYSCONFDIR=$(sysconfdir) SBINDIR=$(sbindir) \

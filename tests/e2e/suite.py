@@ -44,8 +44,9 @@ YESCRYPT = ("$y$j9T$Fq2ynuGjE2LQwXpGkTmdl0$"
             "jnduHymNv0Pff/zPlSjo3rXf6NHv6YMPHZXj.3e4SG8")
 
 # In the order they would be started by hand; any other works as well.
-DAEMONS = ("authd", "queued", "qmgr", "local", "spawner", "smtpd",
-           "pop3d-mailbox", "pop3d")
+DAEMONS = tuple(n for n in (
+    "authd", "queued", "qmgr", "local", "spawner", "dnsd", "remote", "bounce",
+    "smtpd", "pickup", "pop3d-mailbox", "pop3d") if (BIN / n).exists())
 
 # What no log may hold at the end of a test.
 ALARMS = re.compile(
@@ -354,6 +355,11 @@ class Suite:
             "queue_dir": self.queue_dir,
             "table_dir": self.table_dir,
             "mail_root": self.mail_root,
+            "drop_dir": self.dir / "drop",
+            "submit_socket": self.dir / "submit" / "smtp.sock",
+            # Nobody is there: a test that asks names brings its own server
+            # (dns.py).
+            "dns_resolvers": "127.0.0.1@1",
             "include_dirs": self.list_dir,
             "queue_reserve": "0",
             "queue_reserve_inodes": "0",
