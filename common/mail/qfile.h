@@ -153,6 +153,23 @@ bool qfile_warned(const struct qfile *q);
  * Later records are unharmed; the next append first cuts a torn end off. */
 bool qfile_journal_torn(const struct qfile *q);
 
+/* One line of the journal's history. */
+struct qtried {
+	uint32_t number;      /* of the recipient; 0: a note on the message */
+	int64_t at_ms, next_ms; /* wall clock; 0: not said */
+	struct slice what;    /* outcome of an attempt, or the note's word:
+	                       * "hold", "release", "retry", "warned" ... */
+	struct slice host, rule;
+	struct slice why;     /* "4.2.0 451 the words"; of a note its reason */
+	bool remote;          /* why are the next host's own words */
+};
+/* Reads the journal again and hands out all attempts and notes, oldest first;
+ * what t points to lives as long as the call.  An attempt whose recipient was
+ * lost to a crash is among them. */
+enum qfile_result qfile_attempts(struct qfile *q,
+    void (*fn)(void *arg, const struct qtried *t), void *arg,
+    char why[STATUS_TEXT_MAX]);
+
 /* ---- the effective message ---- */
 
 /*

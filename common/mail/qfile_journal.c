@@ -6,6 +6,8 @@
  * is lost that way is only what was never synced.  The strings are remote
  * hosts' words, quoted.
  */
+#include <sys/stat.h>
+
 #include <stdlib.h>
 
 #include "common/base/buf.h"
@@ -41,6 +43,9 @@ struct reading {
 	bool ignored;        /* ... no: the recipient was replaced before */
 	char *scratch;       /* owned: room to decode one line */
 	size_t scratch_cap;
+	/* Set: the history is handed out and nothing else done. */
+	void (*tell)(void *arg, const struct qtried *t);
+	void *tell_arg;
 };
 
 enum line_answer { LINE_GOOD, LINE_BROKEN, LINE_NEWER };
@@ -255,6 +260,16 @@ take_pairs(struct reading *rd, struct slice rest, const struct pair *v,
 
 #define NPAIRS(v) (sizeof(v) / sizeof((v)[0]))
 
+static void
+tell_try(const struct reading *rd, uint32_t number, const struct qtry *t)
+{
+	const struct qtried tried = {.number = number, .at_ms = t->at_ms,
+	    .next_ms = t->next_ms, .what = t->outcome, .host = t->host,
+	    .rule = t->rule, .why = t->why, .remote = t->remote};
+
+	rd->tell(rd->tell_arg, &tried);
+}
+
 /* "1 deferred at=... next=... rule=first host=... status=4.2.0 code=451
  * text=..." */
 static enum line_answer
@@ -284,8 +299,7 @@ line_try(struct reading *rd, struct slice rest)
 		return LINE_BROKEN;
 	answer = take_pairs(rd, rest, pairs, NPAIRS(pairs), &used);
 	t.remote = slice_eq(said, SLICE("remote"));
-	/* Not found: the record that made it was lost. */
-	if (answer != LINE_GOOD || !qfile_find(rd->q, n, &row))
+	if (answer != LINE_GOOD)
 		return answer;
 	buf_addslice(&why, status);
 	buf_addc(&why, ' ');
@@ -293,7 +307,11 @@ line_try(struct reading *rd, struct slice rest)
 	buf_addc(&why, ' ');
 	buf_addslice(&why, text);
 	t.why = buf_slice(&why);
-	qfile_apply_try(&rd->q->rows[row], &t);
+	if (rd->tell != NULL)
+		tell_try(rd, n, &t);
+	else if (qfile_find(rd->q, n, &row))
+		qfile_apply_try(&rd->q->rows[row], &t);
+	/* Not found: the record that made it was lost. */
 	buf_free(&why);
 	return LINE_GOOD;
 }
@@ -316,7 +334,11 @@ line_note(struct reading *rd, struct slice rest)
 	if (qtext_critical(what))
 		return LINE_NEWER;
 	answer = take_pairs(rd, rest, pairs, NPAIRS(pairs), &used);
-	if (answer == LINE_GOOD)
+	if (answer == LINE_GOOD && rd->tell != NULL)
+		rd->tell(rd->tell_arg, &(struct qtried){.at_ms = at_ms,
+		    .what = what, .host = SLICE_EMPTY, .rule = SLICE_EMPTY,
+		    .why = reason});
+	else if (answer == LINE_GOOD)
 		qfile_apply_note(rd->q, what, reason, at_ms);
 	return answer;
 }
@@ -434,14 +456,16 @@ parse_line(struct reading *rd, struct slice line, uint64_t at)
 		rd->scratch = mem_grow(rd->scratch, rd->scratch_cap, 1);
 	}
 	slice_cut(&line, ' ', &word);
-	if (slice_eq(word, SLICE("to")))
-		return line_to(rd, line, at);
 	if (slice_eq(word, SLICE("try")))
 		return line_try(rd, line);
-	if (slice_eq(word, SLICE("expand")))
-		return line_expand(rd, line);
 	if (slice_eq(word, SLICE("note")))
 		return line_note(rd, line);
+	if (rd->tell != NULL)
+		return LINE_GOOD; /* it was read when the file was opened */
+	if (slice_eq(word, SLICE("to")))
+		return line_to(rd, line, at);
+	if (slice_eq(word, SLICE("expand")))
+		return line_expand(rd, line);
 	return qtext_critical(word) ? LINE_NEWER : LINE_GOOD;
 }
 
@@ -523,6 +547,28 @@ qfile_read_journal(struct qfile *q, char why[STATUS_TEXT_MAX])
 	result = read_records(&rd, why);
 	if (result == QFILE_OK)
 		drop_pending(&rd);
+	free(rd.w.own);
+	free(rd.scratch);
+	return result;
+}
+
+/* On a copy of what is known, which stays as it is; by the file, because the
+ * tail in memory may be older than what was appended. */
+enum qfile_result
+qfile_attempts(struct qfile *q,
+    void (*fn)(void *arg, const struct qtried *t), void *arg,
+    char why[STATUS_TEXT_MAX])
+{
+	enum qfile_result result;
+	struct qfile copy = *q;
+	struct reading rd = {.q = &copy, .tell = fn, .tell_arg = arg};
+	struct stat st;
+
+	if (fstat(q->fd, &st) != 0)
+		return qfile_failed(why, "cannot look at it");
+	copy.size = (uint64_t)st.st_size;
+	rd.w.p = "";
+	result = read_records(&rd, why);
 	free(rd.w.own);
 	free(rd.scratch);
 	return result;
