@@ -4,12 +4,15 @@
  * a time (no PIPELINING), and what came of it is printed as one line of JSON.
  *
  *	smtpload [-s sessions] [-m messages] [-l octets] [-u users] [-n]
- *	    [-i idle_ms] [-w maildir_new] host port domain
+ *	    [-r recipients] [-i idle_ms] [-w maildir_new | -k counters]
+ *	    host port domain
  *
  *	-n  a new connection for each message
  *	-i  only connect, say EHLO and stay idle so long
  *	-w  time from the final dot to the file in this new/ directory
  *	    (one message at a time, the first user)
+ *	-k  the same until the counters of smtpsink say that it came there
+ *	-r  so many recipients a message, their RCPTs sent together
  */
 #include <sys/inotify.h>
 #include <sys/mman.h>
@@ -18,6 +21,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -36,6 +40,8 @@ static struct shared *shared;
 static const char *host, *port, *domain, *watch;
 static long sessions = 20, messages = 1000, size = 4096, users = 10, idle_ms;
 static int reconnect;
+static long rcpts = 1;
+static volatile unsigned long long *sink;
 static char *body;
 static size_t body_len;
 
@@ -125,11 +131,63 @@ greet(void)
 	return -1;
 }
 
+/* Reads n replies of one line each; how many of them were 250. */
+static long
+replies(int fd, long n)
+{
+	char b[65536];
+	size_t len = 0, at;
+	long good = 0;
+
+	while (n > 0) {
+		ssize_t got = read(fd, b + len, sizeof(b) - len);
+		char *end;
+
+		if (got <= 0)
+			return -1;
+		len += (size_t)got;
+		at = 0;
+		while (n > 0 && (end = memchr(b + at, '\n', len - at)) != NULL) {
+			good += strncmp(b + at, "250", 3) == 0;
+			n--;
+			at = (size_t)(end - b) + 1;
+		}
+		memmove(b, b + at, len - at);
+		len -= at;
+	}
+	return good;
+}
+
+static int
+send_many(int fd)
+{
+	size_t room = (size_t)rcpts * 300, len = 0;
+	char *text = malloc(room);
+	long i, good;
+
+	for (i = 1; i <= rcpts; i++)
+		len += (size_t)snprintf(text + len, room - len,
+		    "RCPT TO:<user%ld@%s>\r\n", i, domain);
+	if (say(fd, "MAIL FROM:<load@load.example>\r\n") != 250 ||
+	    put(fd, text, len) != 0) {
+		free(text);
+		return -1;
+	}
+	free(text);
+	good = replies(fd, rcpts);
+	if (good != rcpts || say(fd, "DATA\r\n") != 354 ||
+	    put(fd, body, body_len) != 0)
+		return -1;
+	return reply(fd) == 250 ? 0 : -1;
+}
+
 static int
 send_one(int fd, long number)
 {
 	char rcpt[300];
 
+	if (rcpts > 1)
+		return send_many(fd);
 	snprintf(rcpt, sizeof(rcpt), "RCPT TO:<user%ld@%s>\r\n",
 	    number % users + 1, domain);
 	if (say(fd, "MAIL FROM:<load@load.example>\r\n") != 250 ||
@@ -163,6 +221,39 @@ session(long index)
 	}
 	if (fd >= 0)
 		say((int)fd, "QUIT\r\n");
+}
+
+/* One message at a time, from the dot to its arrival at the sink. */
+static void
+sink_freshness(void)
+{
+	int fd = greet();
+	double begin, sum = 0, worst = 0, took;
+	long i, n = 0;
+
+	users = 1;
+	for (i = 0; i < messages && fd >= 0; i++) {
+		unsigned long long before = *sink;
+		char rcpt[300];
+
+		snprintf(rcpt, sizeof(rcpt), "RCPT TO:<user1@%s>\r\n", domain);
+		if (say(fd, "MAIL FROM:<load@load.example>\r\n") != 250 ||
+		    say(fd, rcpt) != 250 || say(fd, "DATA\r\n") != 354)
+			break;
+		begin = now();
+		put(fd, body, body_len);
+		while (*sink == before && now() - begin < 30)
+			usleep(50);
+		took = now() - begin;
+		if (reply(fd) != 250 || *sink == before)
+			break;
+		sum += took;
+		worst = took > worst ? took : worst;
+		n++;
+		usleep(2000);
+	}
+	printf("{\"fresh_messages\": %ld, \"mean_ms\": %.3f, \"worst_ms\": %.3f}\n",
+	    n, n > 0 ? sum / (double)n * 1e3 : 0, worst * 1e3);
 }
 
 /* One message at a time; microseconds from the dot to the file. */
@@ -202,6 +293,20 @@ freshness(void)
 	    n, n > 0 ? sum / (double)n * 1e3 : 0, worst * 1e3);
 }
 
+static volatile unsigned long long *
+map_counters(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 32, PROT_READ, MAP_SHARED,
+	    fd, 0);
+
+	if (p == MAP_FAILED) {
+		perror(path);
+		exit(111);
+	}
+	return p;
+}
+
 static void
 make_body(void)
 {
@@ -228,7 +333,7 @@ main(int argc, char *argv[])
 	long i;
 	int c;
 
-	while ((c = getopt(argc, argv, "s:m:l:u:ni:w:")) != -1)
+	while ((c = getopt(argc, argv, "s:m:l:u:ni:w:r:k:")) != -1)
 		switch (c) {
 		case 's': sessions = strtol(optarg, NULL, 10); break;
 		case 'm': messages = strtol(optarg, NULL, 10); break;
@@ -237,6 +342,8 @@ main(int argc, char *argv[])
 		case 'n': reconnect = 1; break;
 		case 'i': idle_ms = strtol(optarg, NULL, 10); break;
 		case 'w': watch = optarg; break;
+		case 'r': rcpts = strtol(optarg, NULL, 10); break;
+		case 'k': sink = map_counters(optarg); break;
 		default: return 100;
 		}
 	if (argc - optind != 3) {
@@ -250,6 +357,10 @@ main(int argc, char *argv[])
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	make_body();
+	if (sink != NULL) {
+		sink_freshness();
+		return 0;
+	}
 	if (watch != NULL) {
 		freshness();
 		return 0;
