@@ -292,6 +292,34 @@ take_check(struct addresses *a, struct chan_peer *p,
 	chan_peer_send(p, ADDRESS_CHECKED, &checked);
 }
 
+/* Who is at the other end of submit_socket. */
+static void
+take_who(struct addresses *a, struct chan_peer *p,
+    const struct address_who *msg)
+{
+	struct directory *d = a->args.directory;
+	struct address_user user = {.rid = msg->rid, .result = ADDRESS_LOCAL,
+	    .name = SLICE_EMPTY, .full_name = SLICE_EMPTY};
+
+	switch (directory_login(d, msg->uid, &user.name, &user.full_name)) {
+	case DIRECTORY_FOUND:
+		if (user.name.len > ADDRESS_LOGIN_MAX) {
+			user.name = SLICE_EMPTY;
+			user.result = ADDRESS_NONE;
+		}
+		if (user.full_name.len > ADDRESS_FULL_NAME_MAX)
+			user.full_name = SLICE_EMPTY;
+		break;
+	case DIRECTORY_NONE:
+		user.result = ADDRESS_NONE;
+		break;
+	case DIRECTORY_ERROR:
+		user.result = ADDRESS_TEMP;
+		break;
+	}
+	chan_peer_send(p, ADDRESS_USER, &user);
+}
+
 static bool
 on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
     const int *fds, size_t nfds)
@@ -315,7 +343,11 @@ on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 		expn = (struct address_resolve){check->rid, check->address, 0};
 		take_resolve(arg, p, &expn, true);
 		return true;
+	case ADDRESS_WHO:
+		take_who(arg, p, msg);
+		return true;
 	case ADDRESS_CHECKED:
+	case ADDRESS_USER:
 	case ADDRESS_TARGETS:
 	case ADDRESS_RESOLVED:
 	case ADDRESS_MEMBERS:

@@ -70,8 +70,8 @@ authd_open(struct authd *a)
 	args.pipe_user = user_need("user_pipe", c->user_pipe);
 	(void)proc_max_files();
 	a->table_fd = open_directory("table_dir", c->table_dir);
-	a->etc_fd = c->system_users ? open_directory("system_users", "/etc")
-	    : -1;
+	a->etc_fd = c->system_users || c->submit_socket[0] != '\0'
+	    ? open_directory("system_users and submit_socket:", "/etc") : -1;
 	args.table_fd = a->table_fd;
 	args.etc_fd = a->etc_fd;
 	a->directory = directory_new(&args);

@@ -10,7 +10,8 @@
 struct authd {
 	struct conf conf;
 	struct sys_user me, smtpd, queue, pop3d, mailbox; /* who may connect */
-	int table_fd, etc_fd; /* etc_fd -1: no system users */
+	int table_fd, etc_fd; /* etc_fd -1: nobody asks for the
+	                       * users of this host */
 	int address_fd, login_fd, ticket_fd; /* listening */
 	struct loop *loop;
 	struct loop_timer *leave;

@@ -373,3 +373,13 @@ directory_mailbox(struct directory *d, struct slice local, struct slice domain,
 		return system_mailbox(d, local, domain, out);
 	return from_table(r);
 }
+
+enum directory_result
+directory_login(struct directory *d, uid_t uid, struct slice *name,
+    struct slice *gecos)
+{
+	if (d->sysusers == NULL)
+		return DIRECTORY_NONE;
+	return system_name(d->sysusers, uid, (int64_t)d->conf->table_check_ms,
+	    name, gecos);
+}

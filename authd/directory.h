@@ -21,7 +21,8 @@ struct name;
 struct directory_args {
 	const struct conf *conf; /* borrowed; may be read anew meanwhile */
 	int table_fd;            /* table_dir; the caller's */
-	int etc_fd;              /* /etc, or -1: no system users */
+	int etc_fd;              /* /etc, or -1: nobody asks for the system's
+	                          * users */
 	struct sys_user virtual_user; /* owns virtual mailboxes */
 	struct sys_user pipe_user;    /* runs programs of aliases */
 };
@@ -57,6 +58,11 @@ enum directory_domain directory_domain(struct directory *d, struct name *n);
  * the catch-all of the domain.  bare: without a domain. */
 enum directory_result directory_alias(struct directory *d, struct slice local,
     struct slice domain, bool bare, struct slice *targets);
+
+/* The login name of a uid of this host, and its full name as it stands there;
+ * views until the next question. */
+enum directory_result directory_login(struct directory *d, uid_t uid,
+    struct slice *name, struct slice *gecos);
 
 struct mailbox {
 	struct slice address;  /* canonical */

@@ -65,6 +65,16 @@ system_free(struct system_users **sp)
 	*sp = NULL;
 }
 
+/* name:x:uid:gid:gecos:home:shell */
+static bool
+split_entry(struct slice line, struct slice field[6], uint32_t *uid)
+{
+	for (size_t i = 0; i < 6; i++)
+		if (!slice_cut(&line, ':', &field[i]))
+			return false;
+	return field[0].len > 0 && num_u32(field[2], 0, UINT32_MAX - 1, uid);
+}
+
 /* Nobody reads the mail of services: their homes are no homes. */
 static bool
 has_home(struct slice home)
@@ -73,18 +83,13 @@ has_home(struct slice home)
 	    !slice_eq(home, SLICE("/nonexistent"));
 }
 
-/* name:x:uid:gid:gecos:home:shell */
 static bool
 parse_entry(struct slice line, uid_t uid_min, struct entry *out)
 {
 	struct slice field[6];
 	uint32_t uid, gid;
-	size_t i;
 
-	for (i = 0; i < 6; i++)
-		if (!slice_cut(&line, ':', &field[i]))
-			return false;
-	if (field[0].len == 0 || !num_u32(field[2], 0, UINT32_MAX - 1, &uid) ||
+	if (!split_entry(line, field, &uid) ||
 	    !num_u32(field[3], 0, UINT32_MAX - 1, &gid))
 		return false;
 	if (uid < uid_min || uid == NOBODY || !has_home(field[5]))
@@ -208,4 +213,23 @@ system_find(struct system_users *s, struct slice name, int64_t check_ms,
 		return DIRECTORY_NONE;
 	*out = (struct system_user){e->name, e->uid, e->gid, e->home};
 	return DIRECTORY_FOUND;
+}
+
+enum directory_result
+system_name(struct system_users *s, uid_t uid, int64_t check_ms,
+    struct slice *name, struct slice *gecos)
+{
+	struct slice rest, line, field[6];
+	uint32_t has;
+
+	if (!refresh(s, check_ms))
+		return DIRECTORY_ERROR;
+	rest = buf_slice(&s->text);
+	while (slice_cut(&rest, '\n', &line))
+		if (split_entry(line, field, &has) && has == uid) {
+			*name = field[0];
+			*gecos = field[4];
+			return DIRECTORY_FOUND;
+		}
+	return DIRECTORY_NONE;
 }

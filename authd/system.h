@@ -1,6 +1,6 @@
 /*
- * System users that have mailboxes (conf: system_users): /etc/passwd, read
- * again when it changes.
+ * The system's users: /etc/passwd, read again when it changes.  Some have
+ * mailboxes (conf: system_users); all may hand in mail (submit_socket).
  */
 #ifndef AUTHD_SYSTEM_H
 #define AUTHD_SYSTEM_H
@@ -27,5 +27,10 @@ void system_free(struct system_users **s);
 /* name: lower case.  check_ms: how old the last look at the file may be. */
 enum directory_result system_find(struct system_users *s, struct slice name,
     int64_t check_ms, struct system_user *out);
+
+/* The name of a uid, whoever it is, and what the file has behind it (GECOS);
+ * views until the next question. */
+enum directory_result system_name(struct system_users *s, uid_t uid,
+    int64_t check_ms, struct slice *name, struct slice *gecos);
 
 #endif

@@ -109,6 +109,8 @@ int chan_fd(const struct chan *c);
 /* What is spoken: the lowest version until the HELLO was answered, 0 on the
  * accepting side until it came. */
 uint16_t chan_version(const struct chan *c);
+/* Did HELLO go both ways?  (chan_recv takes it in and says CHAN_AGAIN.) */
+bool chan_greeted(const struct chan *c);
 
 /* Kernel's word on the peer (SO_PEERCRED); -1 on failure. */
 int chan_peer(const struct chan *c, pid_t *pid, uid_t *uid);

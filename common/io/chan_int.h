@@ -116,7 +116,6 @@ enum chan_result chan_next(struct chan *c, uint16_t *type, void *msg_out,
     size_t msg_size, int *fds, size_t *nfds);
 enum chan_result chan_fill(struct chan *c);
 /* The HELLO exchange is complete. */
-bool chan_greeted(const struct chan *c);
 
 /*
  * Memory of idle connections: an event loop lends one receive buffer and one

@@ -103,6 +103,24 @@ static const struct chan_field members_fields[] = {
 	    offsetof(struct address_members, text), NULL},
 };
 
+static const struct chan_field who_fields[] = {
+	{"rid", 1, FIELD_U64, 0, 0, true, 1,
+	    offsetof(struct address_who, rid), NULL},
+	{"uid", 2, FIELD_U32, 0, 0, true, 1,
+	    offsetof(struct address_who, uid), NULL},
+};
+
+static const struct chan_field user_fields[] = {
+	{"rid", 1, FIELD_U64, 0, 0, true, 1,
+	    offsetof(struct address_user, rid), NULL},
+	{"result", 2, FIELD_U32, ADDRESS_TEMP, 0, true, 1,
+	    offsetof(struct address_user, result), NULL},
+	{"name", 3, FIELD_STR, ADDRESS_LOGIN_MAX, 0, false, 1,
+	    offsetof(struct address_user, name), NULL},
+	{"full-name", 4, FIELD_STR, ADDRESS_FULL_NAME_MAX, 0, false, 1,
+	    offsetof(struct address_user, full_name), NULL},
+};
+
 static const struct chan_record records[] = {
 	{"check", ADDRESS_CHECK, CHAN_CLIENT, 0, sizeof(struct address_check), check_fields,
 	    sizeof(check_fields) / sizeof(check_fields[0])},
@@ -118,6 +136,10 @@ static const struct chan_record records[] = {
 	    sizeof(check_fields) / sizeof(check_fields[0])},
 	{"members", ADDRESS_MEMBERS, CHAN_SERVER, 0, sizeof(struct address_members), members_fields,
 	    sizeof(members_fields) / sizeof(members_fields[0])},
+	{"who", ADDRESS_WHO, CHAN_CLIENT, 0, sizeof(struct address_who),
+	    who_fields, sizeof(who_fields) / sizeof(who_fields[0])},
+	{"user", ADDRESS_USER, CHAN_SERVER, 0, sizeof(struct address_user),
+	    user_fields, sizeof(user_fields) / sizeof(user_fields[0])},
 };
 
 const struct chan_contract address_contract = {

@@ -17,7 +17,9 @@ enum address_type {
 	ADDRESS_TARGETS = 4,  /* server: some targets (repeated) */
 	ADDRESS_RESOLVED = 5, /* server: end of a resolution */
 	ADDRESS_EXPN = 6,     /* client */
-	ADDRESS_MEMBERS = 7   /* server: names, `last` set on the last */
+	ADDRESS_MEMBERS = 7,  /* server: names, `last` set on the last */
+	ADDRESS_WHO = 8,      /* client, version 2: who of this host is it? */
+	ADDRESS_USER = 9      /* server, version 2 */
 };
 
 enum address_result {
@@ -88,6 +90,18 @@ struct address_members {
 	struct slices members;
 	struct slice text;     /* why not */
 };
+/* A user of this host, by the kernel's word on a socket's other end.  Who asks
+ * must know that version 2 is spoken (chan_greeted, chan_version). */
+struct address_who {
+	uint64_t rid;
+	uint32_t uid;
+};
+struct address_user {
+	uint64_t rid;
+	uint32_t result;       /* LOCAL, NONE: the uid has no name; TEMP */
+	struct slice name;     /* login name */
+	struct slice full_name; /* as it stands in the passwd file, or "" */
+};
 union address_msg {
 	struct address_check check;
 	struct address_checked checked;
@@ -95,9 +109,13 @@ union address_msg {
 	struct address_targets targets;
 	struct address_resolved resolved;
 	struct address_members members;
+	struct address_who who;
+	struct address_user user;
 };
 
 #define ADDRESS_TARGETS_A_RECORD 100
+#define ADDRESS_LOGIN_MAX 255
+#define ADDRESS_FULL_NAME_MAX 1000
 
 extern const struct chan_contract address_contract;
 

@@ -74,9 +74,16 @@ note(uint16_t type, const union address_msg *msg)
 	case ADDRESS_MEMBERS:
 		note_members(&msg->members);
 		break;
+	case ADDRESS_USER:
+		buf_printf(&got, "%u: %u %.*s '%.*s';",
+		    (unsigned)msg->user.rid, msg->user.result,
+		    SLICE_FMT(msg->user.name), SLICE_FMT(msg->user.full_name));
+		ends++;
+		break;
 	case ADDRESS_CHECK:
 	case ADDRESS_RESOLVE:
 	case ADDRESS_EXPN:
+	case ADDRESS_WHO:
 		ck_abort_msg("a question as answer");
 	}
 	if (ends >= stop_at)
@@ -194,6 +201,37 @@ START_TEST(resolves)
 }
 END_TEST
 
+/* Also those who have no mailbox, and a file that was changed. */
+START_TEST(users_of_this_host)
+{
+	static const uint32_t uids[] = {0, 1500, 499, 65534, 7, 4294967294};
+	struct address_who who;
+	struct slice text = SLICE("root:x:0:0:root:/root:/bin/sh\n"
+	    "Sys:x:1500:1600:Sys,room 7:/home/sys:/bin/sh\n"
+	    "short:x:7:7\n");
+	size_t i;
+
+	for (i = 0; i < 6; i++) {
+		who = (struct address_who){i, uids[i]};
+		chan_send(client, ADDRESS_WHO, &who);
+	}
+	run(6);
+	ck_assert_str_eq(got.s, "0: 1 root 'root';1: 1 Sys 'Sys';2: 1 low '';"
+	    "3: 1 nobody '';4: 3  '';5: 3  '';");
+	buf_reset(&got);
+	ends = 0;
+	auth_write(&f, "etc/passwd", text.p);
+	usleep(5000); /* table_check */
+	for (i = 1; i < 5; i++) {
+		who = (struct address_who){i, uids[i]};
+		chan_send(client, ADDRESS_WHO, &who);
+	}
+	run(4);
+	ck_assert_str_eq(got.s, "1: 1 Sys 'Sys,room 7';2: 3  '';3: 3  '';"
+	    "4: 3  '';");
+}
+END_TEST
+
 START_TEST(expands)
 {
 	ask(ADDRESS_EXPN, 1, "sales@example.org");
@@ -255,6 +293,7 @@ auth_address_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, checks);
 	tcase_add_test(tc, resolves);
+	tcase_add_test(tc, users_of_this_host);
 	tcase_add_test(tc, expands);
 	tcase_add_test(tc, expands_in_parts);
 	tcase_add_test(tc, long_lists_hold_nobody_up);
