@@ -68,8 +68,9 @@ help(FILE *to)
 		fprintf(to, "  %-32s  %s\n", head, c->what);
 	}
 	fprintf(to, "\nfilter: --state incoming|deferred|hold|corrupt, "
-	    "--sender text, --recipient text,\n        --age time (at least "
-	    "that old).  postern(8) has the rest.\n");
+	    "--sender text, --recipient text,\n        --dest domain|host, "
+	    "--older time, --newer time, --limit number; text may\n"
+	    "        have '*'.  postern(8) has the rest.\n");
 }
 
 int

@@ -15,6 +15,7 @@
 #include "common/base/num.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "postern/match.h"
 #include "postern/out.h"
 #include "postern/queue.h"
 
@@ -73,11 +74,24 @@ queue_close(struct queue *q)
 	close(q->dirfd);
 }
 
+static bool
+parse_age(const char *name, const char *text, int64_t *ms)
+{
+	uint64_t n = 0;
+
+	if (text != NULL &&
+	    !num_time_ms(slice_of(text), 0, UINT64_C(1) << 50, &n)) {
+		out_error("--%s %s: no time; like 90s, 10m, 2h, 3d", name,
+		    text);
+		return false;
+	}
+	*ms = (int64_t)n;
+	return true;
+}
+
 int
 queue_filter_parse(struct queue_filter *f)
 {
-	uint64_t ms;
-
 	f->dir = -1;
 	if (f->state != NULL) {
 		for (f->dir = 0; f->dir < QDIR_COUNT; f->dir++)
@@ -89,15 +103,24 @@ queue_filter_parse(struct queue_filter *f)
 			return EXIT_PERMANENT;
 		}
 	}
-	if (f->age != NULL) {
-		if (!num_time_ms(slice_of(f->age), 0, UINT64_C(1) << 50, &ms)) {
-			out_error("--age %s: no time; like 90s, 10m, 2h, 3d",
-			    f->age);
-			return EXIT_PERMANENT;
-		}
-		f->age_ms = (int64_t)ms;
+	if (f->older == NULL)
+		f->older = f->age; /* its name in release 0.1 */
+	f->most = UINT64_MAX;
+	if (f->limit != NULL && !num_u64(slice_of(f->limit), 1, UINT32_MAX,
+	    &f->most)) {
+		out_error("--limit %s: no number", f->limit);
+		return EXIT_PERMANENT;
 	}
-	return 0;
+	return parse_age("older", f->older, &f->older_ms) &&
+	    parse_age("newer", f->newer, &f->newer_ms) ? 0 : EXIT_PERMANENT;
+}
+
+bool
+queue_filter_given(const struct queue_filter *f)
+{
+	return f->state != NULL || f->sender != NULL || f->recipient != NULL ||
+	    f->dest != NULL || f->older != NULL || f->age != NULL ||
+	    f->newer != NULL || f->limit != NULL;
 }
 
 /* By id, that is by age; then by directory. */
@@ -210,36 +233,60 @@ queue_read(struct queue *q, const struct queue_item *item, bool verify,
 	return NULL;
 }
 
+/* Goes there as far as the file tells: by its domain, or because the last
+ * attempt went to that host. */
 static bool
-any_recipient(struct qfile *file, struct slice part)
+goes_to(const struct qrcpt *r, struct slice dest)
 {
-	size_t i;
+	struct slice domain = r->address;
+	size_t at = domain.len;
 
-	for (i = 0; i < qfile_nrcpts(file); i++)
-		if (out_contains(qfile_rcpt(file, i)->address, part))
-			return true;
-	return false;
+	if (!queue_is_open(r))
+		return false;
+	while (at > 0 && domain.p[at - 1] != '@')
+		at--;
+	domain = at > 0 ? slice_sub(domain, at, domain.len) : SLICE_EMPTY;
+	return match_pattern(domain, dest) ||
+	    (r->host.len > 0 && match_pattern(r->host, dest));
 }
 
 bool
-queue_matches(const struct queue *q, const struct queue_filter *f,
-    const struct queue_item *item, struct qfile *file)
+queue_may_match(const struct queue *q, const struct queue_filter *f,
+    const struct queue_item *item)
 {
-	if (f->dir >= 0 && f->dir != (int)item->dir)
+	int64_t age_ms = q->now_ms - id_time_ms(&item->id);
+
+	return (f->dir < 0 || f->dir == (int)item->dir) &&
+	    (f->older == NULL || age_ms >= f->older_ms) &&
+	    (f->newer == NULL || age_ms <= f->newer_ms);
+}
+
+bool
+queue_matches(const struct queue_filter *f, struct qfile *file)
+{
+	bool recipient = f->recipient == NULL, dest = f->dest == NULL;
+	size_t i;
+
+	if (file == NULL)
+		return recipient && dest && f->sender == NULL;
+	if (f->sender != NULL && !match_part(qfile_env(file)->from,
+	    slice_of(f->sender)))
 		return false;
-	if (f->age != NULL && q->now_ms - id_time_ms(&item->id) < f->age_ms)
-		return false;
-	if (f->sender != NULL && (file == NULL ||
-	    !out_contains(qfile_env(file)->from, slice_of(f->sender))))
-		return false;
-	return f->recipient == NULL || (file != NULL &&
-	    any_recipient(file, slice_of(f->recipient)));
+	for (i = 0; !(recipient && dest) && i < qfile_nrcpts(file); i++) {
+		const struct qrcpt *r = qfile_rcpt(file, i);
+
+		recipient |= f->recipient != NULL &&
+		    match_part(r->address, slice_of(f->recipient));
+		dest |= f->dest != NULL && goes_to(r, slice_of(f->dest));
+	}
+	return recipient && dest;
 }
 
 bool
 queue_is_open(const struct qrcpt *r)
 {
-	return r->state == QSTATE_TODO || r->state == QSTATE_FAILED;
+	return r->state == QSTATE_TODO || r->state == QSTATE_FAILED ||
+	    r->state == QSTATE_SUCCESS;
 }
 
 const char *

@@ -302,15 +302,18 @@ change_all(struct change *c, const struct queue_filter *f)
 	int result, code = queue_scan(&c->q, &items);
 	struct qfile *file;
 	bool gone, ours;
+	uint64_t done = 0;
 	size_t i;
 
-	for (i = 0; i < items.n; i++) {
-		if (!concerns(c->action, items.v[i].dir))
+	for (i = 0; i < items.n && done < f->most; i++) {
+		if (!concerns(c->action, items.v[i].dir) ||
+		    !queue_may_match(&c->q, f, &items.v[i]))
 			continue;
 		file = queue_read(&c->q, &items.v[i], false, why, &gone);
-		ours = !gone && queue_matches(&c->q, f, &items.v[i], file);
+		ours = !gone && queue_matches(f, file);
 		qfile_free(&file);
 		result = ours ? change_one(c, &items.v[i]) : 0;
+		done += ours;
 		if (result > code)
 			code = result;
 	}
@@ -351,8 +354,7 @@ run(struct postern *p, int argc, char *argv[], enum control_action action,
 
 	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
-	filtered = f.state != NULL || f.sender != NULL ||
-	    f.recipient != NULL || f.age != NULL;
+	filtered = queue_filter_given(&f);
 	if (f.all ? argc > 0 : argc == 0 || filtered)
 		return command_usage(command);
 	if (strlen(reason) > STATUS_TEXT_MAX) {

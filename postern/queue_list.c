@@ -136,10 +136,12 @@ list_item(struct listing *l, const struct queue_item *item)
 	bool gone;
 	size_t i;
 
+	if (!queue_may_match(&l->q, &l->filter, item))
+		return;
 	row.file = queue_read(&l->q, item, false, why, &gone);
 	if (gone)
 		return;
-	if (queue_matches(&l->q, &l->filter, item, row.file)) {
+	if (queue_matches(&l->filter, row.file)) {
 		l->messages++;
 		if (row.file != NULL)
 			l->octets += qfile_message_length(row.file);
@@ -167,16 +169,17 @@ list(struct listing *l)
 	else if (items.n > 0)
 		out_printf("%-20s  %-8s  %8s  %6s  %-8s  %s\n", "ID", "STATE",
 		    "AGE", "SIZE", "NEXT", "SENDER -> RECIPIENTS");
-	for (i = 0; i < items.n; i++)
+	for (i = 0; i < items.n && l->messages < l->filter.most; i++)
 		list_item(l, &items.v[i]);
 	free(items.v);
 	if (l->q.p->json) {
 		json_end(&l->j);
 	} else {
 		out_size(l->octets, size);
-		out_printf("%llu message%s, %s octets\n",
+		out_printf("%llu message%s%s, %s octets\n",
 		    (unsigned long long)l->messages,
-		    l->messages == 1 ? "" : "s", size);
+		    l->messages == 1 ? "" : "s",
+		    i < items.n ? " (more are there)" : "", size);
 	}
 	return code;
 }

@@ -96,8 +96,18 @@ read_message(struct qfile *q, size_t bufsize, bool verified)
 }
 
 static void
+count_attempt(void *arg, const struct qtried *t)
+{
+	uint64_t *n = arg;
+
+	*n += t->number > 0;
+}
+
+static void
 look(struct qfile *q)
 {
+	char why[STATUS_TEXT_MAX];
+	uint64_t tried = 0, known = 0;
 	uint32_t last = 0;
 
 	assert(qfile_nrcpts(q) > 0);
@@ -113,7 +123,11 @@ look(struct qfile *q)
 		assert(qfile_state_valid(r->state));
 		assert(pread(qfile_fd(q), &octet, 1, (off_t)r->state_at) == 1);
 		assert(qfile_state_valid(octet));
+		known += r->attempts;
 	}
+	/* Those of recipients that a crash took are told of, too. */
+	assert(qfile_attempts(q, count_attempt, &tried, why) == QFILE_OK);
+	assert(tried >= known);
 }
 
 /* What opened can be changed, and then opens again. */
