@@ -23,6 +23,7 @@ struct element {
 	bool apart;          /* two words without a dot between them */
 	bool word;           /* the last thing was a word */
 	bool any;            /* something came */
+	const char *end;     /* of the local part, in the text */
 	const char *why;     /* what is wrong, or NULL */
 };
 
@@ -271,8 +272,13 @@ take_element(struct addrlist *list, struct element *e, size_t *start)
 			continue;
 		}
 		e->any = true;
-		at = memchr(".@<>", c, 4) != NULL ? take_sign(s, at, e)
-		    : take_word(s, at, e);
+		if (memchr(".@<>", c, 4) != NULL) {
+			at = take_sign(s, at, e);
+			continue;
+		}
+		at = take_word(s, at, e);
+		if (!e->at)
+			e->end = s.p + at;
 	}
 	return at;
 }
@@ -287,6 +293,7 @@ addrlist_next(struct addrlist *list, struct buf *out, const char **why)
 	int result = 0;
 
 	buf_reset(out);
+	list->bare = NULL;
 	while (result == 0 && list->rest.len > 0) {
 		element_reset(&e);
 		e.angle = e.closed = e.any = false;
@@ -297,6 +304,8 @@ addrlist_next(struct addrlist *list, struct buf *out, const char **why)
 		if (!e.any) /* RFC 5322 4.4: empty elements */
 			continue;
 		result = element_ok(&e, out) && !out->overflow ? 1 : -1;
+		if (result == 1 && !e.at && out->len > 0)
+			list->bare = e.end;
 		if (result == 1)
 			break;
 		*why = e.why != NULL ? e.why : "address too long";

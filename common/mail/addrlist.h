@@ -18,12 +18,14 @@ struct buf;
 struct addrlist {
 	struct slice rest;  /* not yet looked at */
 	bool in_group;
+	const char *bare;   /* of the address last given: where its domain is
+	                     * missing, in the text; NULL: it has one */
 };
 
 static inline struct addrlist
 addrlist_of(struct slice text)
 {
-	return (struct addrlist){text, false};
+	return (struct addrlist){text, false, NULL};
 }
 
 /*
