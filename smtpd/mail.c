@@ -62,6 +62,15 @@ cmd_mail(struct session *s, struct slice arg)
 		    (unsigned long long)s->conf->message_size_max);
 		return s->state;
 	}
+	if (!user_identify(s, &st)) {
+		reply_status(s, &st);
+		return s->state;
+	}
+	if (!user_may_send(s, &from)) {
+		reply(s, 553, "5.7.1", "%.*s may not send from that address",
+		    SLICE_FMT(buf_slice(&s->user.login)));
+		return s->state;
+	}
 	if (s->mails >= s->conf->mails_per_session_max)
 		return reply_close(s, "mails", "4.7.0", "No more than %llu "
 		    "messages a session; open a new one",

@@ -38,6 +38,7 @@ main(int argc, char *argv[], char *envp[])
 		.user_key = "user_smtpd",
 		.parent = ROLE_SMTPD_PARENT,
 		.session = ROLE_SMTPD_SESSION,
+		.users = true,
 		.in_max = SESSION_IN_SIZE,
 		.out_max = SESSION_OUT_SIZE,
 		.services = {

@@ -106,6 +106,8 @@ add_received(struct session *s, const struct envelope *env, struct buf *out)
 	    .protocol = env->protocol,
 	    .id = env->id,
 	    .recipient = SLICE_EMPTY,
+	    .login = env->login,
+	    .uid = s->user.uid,
 	    .now_ms = clock_real_ms(),
 	};
 
@@ -126,11 +128,11 @@ send_envelope(struct session *s)
 	    .flags = m->flags,
 	    .envid = buf_slice(&m->envid),
 	    .by_at_ms = m->by_at_ms,
-	    .client_ip = slice_of(s->ip_text),
+	    .client_ip = s->user.is ? SLICE_EMPTY : slice_of(s->ip_text),
 	    .client_helo = s->helo,
 	    .protocol = received_protocol(s->esmtp,
 	        (m->flags & ENV_SMTPUTF8) != 0),
-	    .login = SLICE_EMPTY,
+	    .login = buf_slice(&s->user.login),
 	    .sid = slice_of(s->sid),
 	    .recipients = recipients(m),
 	};

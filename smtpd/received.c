@@ -33,37 +33,59 @@ add_literal(const struct ip *ip, struct buf *out)
 
 /* RFC 5322 3.2.2: ctext without folding */
 static void
-add_comment(struct slice s, struct buf *out)
+add_ctext(struct slice s, struct buf *out)
 {
-	buf_adds(out, " (helo ");
 	for (size_t i = 0; i < s.len && i < COMMENT_MAX; i++) {
 		char c = s.p[i];
 
 		buf_addc(out, c <= ' ' || c >= 0x7f || c == '(' || c == ')' ||
 		    c == '\\' ? '?' : c);
 	}
-	buf_addc(out, ')');
 }
 
-void
-received_add(const struct received *r, struct buf *out)
+/* From-domain of RFC 5321 4.4 for who came over the network: what was said,
+ * and what is known in brackets. */
+static void
+add_client(const struct received *r, struct buf *out)
 {
-	char date[CLOCK_DATE_SIZE];
 	const char *why;
 
-	/* From-domain: what was said, and what is known in brackets */
-	buf_adds(out, "Received: from ");
 	if (address_domain(r->helo, false, &why) ||
 	    address_literal(r->helo, &why)) {
 		buf_addslice(out, r->helo);
 		buf_adds(out, " (");
 		add_literal(&r->ip, out);
 		buf_addc(out, ')');
-	} else {
-		add_literal(&r->ip, out);
-		if (r->helo.len > 0)
-			add_comment(r->helo, out);
+		return;
 	}
+	add_literal(&r->ip, out);
+	if (r->helo.len == 0)
+		return;
+	buf_adds(out, " (helo ");
+	add_ctext(r->helo, out);
+	buf_addc(out, ')');
+}
+
+/* The same for a user of this host: it is this host. */
+static void
+add_user(const struct received *r, struct buf *out)
+{
+	buf_addslice(out, r->hostname);
+	buf_adds(out, " (user ");
+	add_ctext(r->login, out);
+	buf_printf(out, ", uid %u)", (unsigned)r->uid);
+}
+
+void
+received_add(const struct received *r, struct buf *out)
+{
+	char date[CLOCK_DATE_SIZE];
+
+	buf_adds(out, "Received: from ");
+	if (r->login.len > 0)
+		add_user(r, out);
+	else
+		add_client(r, out);
 	buf_adds(out, "\r\n\tby ");
 	buf_addslice(out, r->hostname);
 	buf_adds(out, " with ");

@@ -15,6 +15,10 @@ struct buf;
 struct received {
 	struct slice helo;     /* what HELO or EHLO said; "" if neither came */
 	struct ip ip;          /* the client's */
+	struct slice login;    /* "": over the network; else a user of this
+	                        * host, and */
+	uint32_t uid;          /* the kernel's word on it; helo and ip are not
+	                        * looked at */
 	struct slice hostname; /* ours */
 	struct slice protocol; /* RFC 3848, RFC 6531 3.7.3 */
 	struct slice id;

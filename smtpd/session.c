@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 #include "common/io/chan.h"
+#include "common/proto/address.h"
 #include "common/proto/session.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
@@ -101,6 +103,17 @@ set_peer(struct session *s, const struct ip *ip)
 	ip_text(ip, s->ip_text);
 	s->relay = net_any_has(s->conf->relay_networks.v,
 	    s->conf->relay_networks.n, ip);
+	proc_title("session %s", s->ip_text);
+}
+
+/* A user of this host may send anywhere, as one of relay_networks. */
+static void
+set_user(struct session *s, uid_t uid)
+{
+	s->user.is = true;
+	s->user.uid = uid;
+	s->relay = s->submission = true;
+	snprintf(s->ip_text, sizeof(s->ip_text), "uid:%u", (unsigned)uid);
 	proc_title("session %s", s->ip_text);
 }
 
@@ -207,6 +220,8 @@ session_run(const struct front_client *client)
 	    .helo = SLICE_EMPTY,
 	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
 	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
+	    .user = {.login = BUF_INIT(ADDRESS_LOGIN_MAX),
+	        .full_name = BUF_INIT(ADDRESS_FULL_NAME_MAX)},
 	    .queue = {.pipe = -1, .room = client->arg},
 	    .lookup_fd = -1,
 	    .end = "proxy",
@@ -227,7 +242,10 @@ session_run(const struct front_client *client)
 	 * client. */
 	ok = !client->proxy || front_read_proxy(s.net, s.start_ms +
 	    (int64_t)conf->proxy_timeout_ms, &ip, &s.local);
-	set_peer(&s, &ip);
+	if (client->user)
+		set_user(&s, client->uid);
+	else
+		set_peer(&s, &ip);
 	if (ok) {
 		s.state = conf->smtp_helo_required ? STATE_START
 		    : STATE_GREETED;

@@ -20,6 +20,7 @@
 
 struct address_checked;
 struct address_members;
+struct address_user;
 struct chan;
 struct conf;
 struct envelope;
@@ -97,6 +98,16 @@ struct enqueue {
 	struct status status;
 };
 
+/* A user of this host (user.c). */
+struct user {
+	bool is;              /* it came by submit_socket, */
+	uid_t uid;            /* says the kernel */
+	bool known;           /* authd was asked: */
+	bool named;           /* the uid has a name */
+	struct buf login;     /* it, or "uid:1000" */
+	struct buf full_name; /* GECOS, or "" */
+};
+
 struct session {
 	const struct conf *conf;
 	struct stream *net;
@@ -107,8 +118,10 @@ struct session {
 	int lookup_fd;        /* came with the way to queued; or -1 */
 	uint64_t lookup_rid;
 	struct ip ip, local;
-	bool relay;           /* may send anywhere: relay_networks */
-	char ip_text[IP_TEXT_SIZE];
+	bool relay;           /* may send anywhere: relay_networks, users */
+	bool submission;      /* the message's first server: completes it */
+	struct user user;
+	char ip_text[IP_TEXT_SIZE]; /* for logs: "192.0.2.1", "uid:1000" */
 	char sid[FRONT_SID_SIZE];
 	enum state state;
 	bool esmtp;           /* EHLO, not HELO */
@@ -184,6 +197,15 @@ void lookup_members(struct session *s, struct slice address,
     struct address_members *out);
 /* The next record of them; false: authd is gone. */
 bool lookup_more(struct session *s, struct address_members *out);
+
+/* The same for a uid of this host. */
+void lookup_user(struct session *s, uid_t uid, struct address_user *out);
+
+/* user.c: learns the user's name, once.  False: the reply is in *st. */
+bool user_identify(struct session *s, struct status *st);
+/* Is it the user's own address, with or without an extension? */
+bool user_owns(const struct session *s, const struct address *a);
+bool user_may_send(const struct session *s, const struct address *from);
 
 /* Handlers append their reply and return the next state. */
 typedef enum state command_fn(struct session *s, struct slice arg);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,17 +100,28 @@ exhausted(struct front *f, const char *what)
 	loop_timer_in(f->timer, EXHAUSTED_MS);
 }
 
+/* Who it is, for log lines. */
+static void
+client_text(const struct front_client *client, char out[IP_TEXT_SIZE])
+{
+	if (client->user)
+		snprintf(out, IP_TEXT_SIZE, "uid:%u", (unsigned)client->uid);
+	else
+		ip_text(&client->ip, out);
+}
+
 /* Sends a client away.  Its socket is new, so that one write takes it all: the
  * stream is not given time to wait. */
 static void
-refuse(struct front *f, int fd, const struct ip *ip, enum front_refusal why)
+refuse(struct front *f, const struct front_client *client,
+    enum front_refusal why)
 {
 	static const char *const words[] = {
 		[FRONT_TOO_MANY] = "sessions",
 		[FRONT_TOO_MANY_YOURS] = "sessions-per-client",
 		[FRONT_NO_ROOM] = "fault",
 	};
-	struct stream *s = stream_new(fd, 128, 512);
+	struct stream *s = stream_new(client->fd, 128, 512);
 	int64_t now = loop_now(f->loop);
 	char ip_shown[IP_TEXT_SIZE];
 
@@ -126,7 +138,7 @@ refuse(struct front *f, int fd, const struct ip *ip, enum front_refusal why)
 		f->refusals = 0;
 	}
 	if (f->refusals++ < REFUSALS_LOGGED) {
-		ip_text(ip, ip_shown);
+		client_text(client, ip_shown);
 		LOG_INFO("refused-connection", LS("ip", ip_shown),
 		    LS("why", words[why]));
 	}
@@ -179,7 +191,7 @@ static struct front_slot *
 find_slot(struct front *f, const struct front_client *client,
     enum front_refusal *why)
 {
-	struct ip unit = ip_unit(&client->ip);
+	struct ip unit = front_unit(client);
 	struct front_slot *slot = NULL;
 
 	/* Behind a proxy stand many clients: it must count them itself. */
@@ -193,30 +205,52 @@ find_slot(struct front *f, const struct front_client *client,
 	return slot;
 }
 
+/* Who connected: to a socket of this host's users, or over the network. */
+static bool
+identify(const struct front_listener *l, const struct sockaddr_storage *sa,
+    struct front_client *client)
+{
+	const struct conf *c = client->conf;
+	struct sockaddr_storage local;
+	socklen_t len = sizeof(local);
+	struct ucred cred;
+
+	if (l->users) {
+		len = sizeof(cred);
+		if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &cred,
+		    &len) == -1)
+			return false;
+		client->user = true;
+		client->uid = cred.uid;
+		return true;
+	}
+	if (!ip_from_sockaddr((const struct sockaddr *)sa, &client->ip,
+	    NULL) ||
+	    getsockname(client->fd, (struct sockaddr *)&local, &len) == -1 ||
+	    !ip_from_sockaddr((const struct sockaddr *)&local, &client->local,
+	    NULL))
+		return false;
+	client->proxy = l->proxy && net_any_has(c->proxy_from.v,
+	    c->proxy_from.n, &client->ip);
+	return true;
+}
+
 static void
 admit(struct front *f, const struct front_listener *l, int fd,
     const struct sockaddr_storage *sa)
 {
-	const struct conf *c = f->conf;
-	struct front_client client = {.conf = c, .fd = fd, .net = f->net,
-	    .arg = f->args->arg};
-	struct sockaddr_storage local;
-	socklen_t len = sizeof(local);
+	struct front_client client = {.conf = f->conf, .fd = fd,
+	    .net = f->net, .arg = f->args->arg};
 	enum front_refusal why;
 	struct front_slot *slot;
 
-	if (!ip_from_sockaddr((const struct sockaddr *)sa, &client.ip, NULL) ||
-	    getsockname(fd, (struct sockaddr *)&local, &len) == -1 ||
-	    !ip_from_sockaddr((const struct sockaddr *)&local, &client.local,
-	    NULL)) {
+	if (!identify(l, sa, &client)) {
 		close(fd); /* gone already */
 		return;
 	}
-	client.proxy = l->proxy && net_any_has(c->proxy_from.v,
-	    c->proxy_from.n, &client.ip);
 	slot = find_slot(f, &client, &why);
 	if (slot == NULL) {
-		refuse(f, fd, &client.ip, why);
+		refuse(f, &client, why);
 		return;
 	}
 	if (start_session(f, &client, slot)) {
@@ -224,7 +258,7 @@ admit(struct front *f, const struct front_listener *l, int fd,
 		return;
 	}
 	front_clients_remove(f->clients, slot);
-	refuse(f, fd, &client.ip, FRONT_NO_ROOM);
+	refuse(f, &client, FRONT_NO_ROOM);
 }
 
 static void
@@ -315,10 +349,12 @@ on_hup(void *arg)
 		if (f->conf->log_debug)
 			log_debug_set(1);
 		f->args->limits(f->conf, &f->limits);
-		front_listen_text(f->conf, f->args->protocol, &text);
+		front_listen_text(f->conf, f->args->protocol, f->args->users,
+		    &text);
 		if (!slice_eq(buf_slice(&text), buf_slice(&f->listen)))
-			log_warnx("%s: the [listen] sections were changed: "
-			    "restart for them", f->conf->file);
+			log_warnx("%s: the [listen] sections%s were changed: "
+			    "restart for them", f->conf->file,
+			    f->args->users ? " or submit_socket" : "");
 		buf_free(&text);
 		if (f->limits.sessions > f->clients->max)
 			log_warnx("%llu sessions from the next start on, %zu "
@@ -349,8 +385,15 @@ front_open(struct conf *c, const struct front_args *args)
 	f->clients = front_clients_new((size_t)f->limits.sessions);
 	f->nlisteners = front_listen(c, args->protocol, args->backlog,
 	    f->listeners);
+	if (args->users && front_listen_users(c, args->backlog,
+	    &f->listeners[f->nlisteners]))
+		f->nlisteners++;
+	if (f->nlisteners == 0)
+		die(EXIT_PERMANENT, "%s: no [listen NAME] section with "
+		    "protocol = %s: add one with an address", c->file,
+		    args->protocol);
 	buf_init(&f->listen, FRONT_LISTEN_TEXT_MAX);
-	front_listen_text(c, args->protocol, &f->listen);
+	front_listen_text(c, args->protocol, args->users, &f->listen);
 	for (size_t i = 0; i < f->nlisteners; i++)
 		f->listeners[i].front = f;
 	if (chdir(c->run_dir) != 0)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/conf/conf.h"
 #include "common/conf/net.h"
@@ -39,8 +40,10 @@ struct front_client {
 	int fd;           /* its socket, non-blocking */
 	struct stream *net; /* made before the fork; to be attached to fd */
 	struct front_way way; /* to the parent */
-	struct ip ip;     /* its address */
-	struct ip local;  /* the address it connected to */
+	struct ip ip;     /* its address; "::" for a user of this host */
+	struct ip local;  /* the address it connected to; likewise */
+	bool user;        /* it came by submit_socket, */
+	uid_t uid;        /* and is this, says the kernel */
 	bool proxy;       /* a PROXY header comes first */
 	char sid[FRONT_SID_SIZE]; /* the session's id in the log */
 	void *arg;        /* of front_args */
@@ -63,6 +66,7 @@ struct front_args {
 	const char *user;
 	enum role parent, session;
 	int backlog;
+	bool users;                 /* serves submit_socket, too */
 	size_t in_max, out_max;     /* of a session's stream */
 	/* What sessions may ask for, and where it listens. */
 	struct {

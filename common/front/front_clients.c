@@ -5,6 +5,8 @@
  */
 #include <sys/mman.h>
 
+#include <string.h>
+
 #include "common/base/log.h"
 #include "common/front/front_int.h"
 
@@ -37,6 +39,21 @@ front_clients_free(struct front_clients **c)
 	if (*c != NULL)
 		munmap(*c, table_size((*c)->max));
 	*c = NULL;
+}
+
+struct ip
+front_unit(const struct front_client *client)
+{
+	struct ip unit = {{0}};
+	uint32_t uid = client->uid;
+
+	if (!client->user)
+		return ip_unit(&client->ip);
+	/* The lower half of an IPv6 unit is 0, an IPv4 address has ffff there:
+	 * 1, and the uid. */
+	unit.a[8] = 1;
+	memcpy(unit.a + 12, &uid, sizeof(uid));
+	return unit;
 }
 
 /* FNV-1a.  Who makes addresses collide gains nothing: a chain has at most as

@@ -19,24 +19,29 @@ struct loop_io;
 struct front_listener {
 	int fd;             /* owned */
 	bool proxy;
+	bool users;         /* a UNIX socket: SO_PEERCRED says who it is */
 	char name[80];      /* section and address, for messages */
 	struct loop_io *io; /* owned; NULL while nothing is accepted */
 	struct front *front;
 };
 
-/* Opens all sections of the protocol; dies (100) with what is wrong and the
- * mend.  Returns how many. */
+/* Opens all sections of the protocol, at most FRONT_LISTENERS_MAX - 1; dies
+ * (100) with what is wrong and the mend.  Returns how many. */
 size_t front_listen(const struct conf *c, const char *protocol, int backlog,
     struct front_listener v[FRONT_LISTENERS_MAX]);
-/* What these sections say, to be compared after a reload. */
-void front_listen_text(const struct conf *c, const char *protocol,
+/* The same for submit_socket.  False: there is none, or there is a log line
+ * that says why; who serves the network goes on without it. */
+bool front_listen_users(const struct conf *c, int backlog,
+    struct front_listener *l);
+/* What all this says, to be compared after a reload. */
+void front_listen_text(const struct conf *c, const char *protocol, bool users,
     struct buf *out);
 
 /* front_clients.c: one slot a session, in a table of a fixed size. */
 struct front_slot {
 	pid_t pid;              /* 0: the slot is free */
 	uint32_t next;          /* in its chain or in the free list */
-	struct ip unit;         /* ip_unit of its address */
+	struct ip unit;         /* who is counted: front_unit */
 	bool counted;           /* against the limit of its address */
 	uint8_t channels[FRONT_SERVICES_MAX]; /* how many it was given */
 	bool known;             /* it has asked for something */
@@ -53,6 +58,9 @@ struct front_clients {
 	struct front_slot v[];
 };
 
+/* What clients are counted by: ip_unit of the address, or the uid in a form that
+ * no address's unit has. */
+struct ip front_unit(const struct front_client *client);
 /* The table is the parent's alone: children are forked without it, so that
  * they neither see who else is connected nor pay for its pages. */
 struct front_clients *front_clients_new(size_t max);

@@ -19,6 +19,7 @@
 #include "common/base/num.h"
 #include "common/conf/conf.h"
 #include "common/front/front_int.h"
+#include "common/io/chan.h"
 #include "common/sys/proc.h"
 
 #define LISTEN_FIRST 3
@@ -134,24 +135,40 @@ front_listen(const struct conf *c, const char *protocol, int backlog,
 
 		for (size_t k = 0; speaks(section, protocol) &&
 		    k < section->address.n; k++) {
-			if (n == FRONT_LISTENERS_MAX)
+			if (n == FRONT_LISTENERS_MAX - 1)
 				die(EXIT_PERMANENT, "%s: more than %d addresses "
-				    "for %s", c->file, FRONT_LISTENERS_MAX,
+				    "for %s", c->file, FRONT_LISTENERS_MAX - 1,
 				    protocol);
 			open_one(section, section->address.v[k], backlog,
 			    &v[n++]);
 		}
 	}
-	if (n == 0)
-		die(EXIT_PERMANENT, "%s: no [listen NAME] section with "
-		    "protocol = %s: add one with an address", c->file,
-		    protocol);
 	return n;
 }
 
-void
-front_listen_text(const struct conf *c, const char *protocol, struct buf *out)
+bool
+front_listen_users(const struct conf *c, int backlog, struct front_listener *l)
 {
+	const char *path = c->submit_socket;
+
+	if (path[0] == '\0')
+		return false;
+	*l = (struct front_listener){.users = true};
+	snprintf(l->name, sizeof(l->name), "submit_socket");
+	l->fd = chan_listen(path, 0666, backlog);
+	if (l->fd == -1)
+		log_warn("submit_socket %s: no mail from users of this host "
+		    "until it can be made (`postern setup` makes its "
+		    "directory)", path);
+	return l->fd != -1;
+}
+
+void
+front_listen_text(const struct conf *c, const char *protocol, bool users,
+    struct buf *out)
+{
+	if (users)
+		buf_printf(out, "%s\n", c->submit_socket);
 	for (size_t i = 0; i < c->nlisten; i++) {
 		const struct conf_listen *l = &c->listen[i];
 
