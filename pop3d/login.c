@@ -57,10 +57,14 @@ static int
 get_channel(struct login *l, enum session_service service)
 {
 	static const long pauses_ms[] = {0, 20, 50, 100, 200, 500, 1000};
-	int fd = -1;
+	int fd = front_take(&l->way, service == SERVICE_LOGIN ? 0 : 1);
 
+	if (fd != -1)
+		return fd;
 	if (l->parent == NULL)
 		l->parent = front_parent(&l->way);
+	if (l->parent == NULL)
+		return -1;
 	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]) &&
 	    fd == -1; i++) {
 		struct timespec pause = {pauses_ms[i] / 1000,
@@ -437,8 +441,8 @@ void
 login_run(const struct front_client *client)
 {
 	const struct conf *conf = client->conf;
-	int keep[] = {client->fd, client->way.ours, client->way.theirs,
-	    client->way.door};
+	int keep[] = {client->fd, client->way.door, client->way.ahead[0],
+	    client->way.ahead[1]};
 	struct login login = {
 		.sid = client->sid,
 		.way = client->way,

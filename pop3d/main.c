@@ -41,8 +41,9 @@ main(int argc, char *argv[], char *envp[])
 		.in_max = SESSION_LEFTOVER_MAX,
 		.out_max = LOGIN_OUT_MAX,
 		.services = {
-			{SERVICE_LOGIN, SOCKET_LOGIN},
-			{SERVICE_MAILBOX, SOCKET_POP3_MAILBOX},
+			/* get_channel knows their order */
+			{SERVICE_LOGIN, SOCKET_LOGIN, true},
+			{SERVICE_MAILBOX, SOCKET_POP3_MAILBOX, true},
 		},
 		.counters = {COUNT_SESSIONS, COUNT_SESSIONS_OPEN,
 		    COUNT_REFUSED},

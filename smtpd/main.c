@@ -42,9 +42,10 @@ main(int argc, char *argv[], char *envp[])
 		.in_max = SESSION_IN_SIZE,
 		.out_max = SESSION_OUT_SIZE,
 		.services = {
-			{SERVICE_QUEUE, SOCKET_QUEUE},
-			{SERVICE_ADDRESS, SOCKET_ADDRESS},
-			{SERVICE_ETRN, SOCKET_ETRN},
+			/* session_channel knows their order */
+			{SERVICE_QUEUE, SOCKET_QUEUE, true},
+			{SERVICE_ADDRESS, SOCKET_ADDRESS, true},
+			{SERVICE_ETRN, SOCKET_ETRN, false},
 		},
 		.limits = limits,
 		.refuse = refuse,

@@ -67,15 +67,22 @@ session_channel(struct session *s, unsigned service)
 	int fds[2] = {-1, -1};
 	bool both;
 
-	if (s->parent == NULL)
-		s->parent = front_parent(&s->way);
+	if (service == SERVICE_QUEUE || service == SERVICE_ADDRESS) {
+		fds[0] = front_take(&s->way, service == SERVICE_QUEUE ? 0 : 1);
+		if (fds[0] != -1)
+			return fds[0];
+	}
 	if (service == SERVICE_ADDRESS && s->lookup_fd != -1) {
 		fds[1] = s->lookup_fd;
 		s->lookup_fd = -1;
 		return fds[1];
 	}
+	if (s->parent == NULL)
+		s->parent = front_parent(&s->way);
+	if (s->parent == NULL)
+		return -1;
 	both = service == SERVICE_QUEUE && s->lookup == NULL &&
-	    s->lookup_fd == -1;
+	    s->lookup_fd == -1 && s->way.ahead[1] == -1;
 	wanted[0] = (enum session_service)service;
 	session_get_channels(s->parent, wanted, both ? 2 : 1, fds,
 	    clock_mono_ms() + CHANNEL_WAIT_MS);
@@ -209,8 +216,8 @@ void
 session_run(const struct front_client *client)
 {
 	const struct conf *conf = client->conf;
-	int keep[] = {client->fd, client->way.ours, client->way.theirs,
-	    client->way.door};
+	int keep[] = {client->fd, client->way.door, client->way.ahead[0],
+	    client->way.ahead[1]};
 	struct ip ip = client->ip;
 	struct session s = {
 	    .conf = conf,

@@ -25,14 +25,24 @@ struct stream;
 #define FRONT_SERVICES_MAX 4
 #define FRONT_CHANNELS_MAX 100 /* of one service, a session */
 
-/* A session's way to its parent: a socket pair of its own, whose other end goes
- * through the door at the first question. */
+/*
+ * A session's way to its parent: the door, through which it pushes the other
+ * end of a socket pair of its own at its first question.  While most sessions
+ * come to need their channels, the parent connects some ahead of the fork, and
+ * no question is asked.
+ */
+#define FRONT_AHEAD_MAX 2
 struct front_way {
-	int ours, theirs, door;
+	int door;
+	int ahead[FRONT_AHEAD_MAX]; /* channels of the services marked so, in
+	                             * their order; or -1 */
+	unsigned *needed;           /* shared: sessions that needed any */
 };
 struct chan;
-/* The channel (contract "session", as the client); closes theirs.  Once. */
-struct chan *front_parent(const struct front_way *way);
+/* The channel (contract "session", as the client), or NULL.  Once. */
+struct chan *front_parent(struct front_way *way);
+/* The i-th channel made ahead, which is the caller's then, or -1: ask. */
+int front_take(struct front_way *way, size_t i);
 
 /* What the parent hands to a session. */
 struct front_client {
@@ -72,6 +82,7 @@ struct front_args {
 	struct {
 		uint32_t service;   /* enum session_service */
 		const char *path;
+		bool ahead;         /* the first FRONT_AHEAD_MAX at most */
 	} services[FRONT_SERVICES_MAX];
 	/* Rows of common/sys/stats.h: a counter, a gauge, and as many counters
 	 * as enum front_refusal has values. */

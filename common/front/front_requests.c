@@ -165,9 +165,35 @@ front_requests_door(const struct front_requests *r)
 	return r->door[1];
 }
 
-struct chan *
-front_parent(const struct front_way *way)
+/* Once a session, at its first need. */
+static void
+count_need(struct front_way *way)
 {
+	if (way->needed != NULL)
+		__atomic_add_fetch(way->needed, 1, __ATOMIC_RELAXED);
+	way->needed = NULL;
+}
+
+int
+front_take(struct front_way *way, size_t i)
+{
+	struct pollfd p = {.fd = way->ahead[i], .events = POLLIN};
+
+	count_need(way);
+	way->ahead[i] = -1;
+	/* Nobody speaks there before we do: then it has been closed. */
+	if (p.fd != -1 && poll(&p, 1, 0) != 0) {
+		close(p.fd);
+		return -1;
+	}
+	return p.fd;
+}
+
+struct chan *
+front_parent(struct front_way *way)
+{
+	int pair[2];
+
 	union door_control control = {.octets = {0}};
 	struct iovec iov = {.iov_base = (char[1]){0}, .iov_len = 1};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1,
@@ -177,15 +203,19 @@ front_parent(const struct front_way *way)
 	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
 	int64_t end = clock_mono_ms() + DOOR_WAIT_MS;
 
+	count_need(way);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+	    pair) == -1)
+		return NULL;
 	cm->cmsg_level = SOL_SOCKET;
 	cm->cmsg_type = SCM_RIGHTS;
 	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &way->theirs, sizeof(int));
+	memcpy(CMSG_DATA(cm), &pair[1], sizeof(int));
 	while (sendmsg(way->door, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 &&
 	    (errno == EAGAIN || errno == EINTR) && clock_mono_ms() < end)
 		(void)poll(&door, 1, 100);
-	close(way->theirs);
-	return chan_new(way->ours, &session_contract, CHAN_CLIENT);
+	close(pair[1]);
+	return chan_new(pair[0], &session_contract, CHAN_CLIENT);
 }
 
 struct front_requests *
