@@ -268,7 +268,7 @@ job(const char *sock, const char *file, const char *kind, const char *sender,
 	struct chan *c = chan_connect(sock, &bounce_contract);
 	char why[STATUS_TEXT_MAX];
 	union bounce_msg msg;
-	struct qfile *q;
+	struct qfile *q = NULL;
 	uint32_t capacity;
 	char *id = NULL;
 	size_t i;
