@@ -49,6 +49,7 @@ const struct command commands[] = {
 	    "tried now", queue_retry},
 	{"queue", "remove", "[--reason text] id ... | --all [filter]",
 	    "gone, nobody is told", queue_remove},
+	{"explain", NULL, "id ...", "short for queue explain", queue_explain},
 	{"stats", NULL, "[--openmetrics] [program ...]",
 	    "what the daemons have counted", stats_command},
 	{NULL, NULL, NULL, NULL, NULL},

@@ -2,6 +2,8 @@
  * Finding messages in the queue.  Runs as user_queue; file names are ours,
  * what is in the files came from strangers.
  */
+#include <sys/stat.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -184,8 +186,26 @@ queue_scan(struct queue *q, struct queue_items *items)
 	return code;
 }
 
-int
-queue_find(struct queue *q, const char *text, struct queue_item *item)
+/* A whole id needs no look at the others.  From the last place to the first:
+ * messages move that way. */
+static bool
+find_whole(struct queue *q, const char *text, struct queue_item *item)
+{
+	struct stat st;
+	int i;
+
+	if (!id_parse(slice_of(text), &item->id))
+		return false;
+	for (i = QDIR_COUNT - 1; i >= 0; i--) {
+		item->dir = (enum qdir)i;
+		if (fstatat(q->dirs[i], text, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+find_start(struct queue *q, const char *text, struct queue_item *item)
 {
 	struct queue_items items;
 	size_t i, found = 0, len = strlen(text);
@@ -205,6 +225,12 @@ queue_find(struct queue *q, const char *text, struct queue_item *item)
 		out_error("%s: %zu messages start so; give more of the id",
 		    text, found);
 	return EXIT_PERMANENT;
+}
+
+int
+queue_find(struct queue *q, const char *text, struct queue_item *item)
+{
+	return find_whole(q, text, item) ? 0 : find_start(q, text, item);
 }
 
 struct qfile *

@@ -256,7 +256,20 @@ def test_queue_list(queue):
                        (["--state", "hold"], []),
                        (["--state", "deferred"], [first, second]),
                        (["--age", "1h"], []),
-                       (["--age", "0s"], [first, second])):
+                       (["--age", "0s"], [first, second]),
+                       (["--older", "1h"], []),
+                       (["--newer", "1h"], [first, second]),
+                       (["--newer", "0s"], []),
+                       (["--limit", "1"], [first]),
+                       (["--sender", "*@client.example"], [first, second]),
+                       (["--sender", "s*"], [first, second]),
+                       (["--sender", "*second"], []),
+                       (["--recipient", "*er@*"], [first, second]),
+                       (["--dest", DOMAIN], [first, second]),
+                       (["--dest", "*.EXAMPLE"], [first, second]),
+                       (["--dest", "example"], []),
+                       (["--dest", DOMAIN, "--sender", "second"],
+                        [second])):
         assert [m["id"] for m in listed(s, *args)] == want, args
 
 
@@ -277,11 +290,34 @@ def test_queue_show_and_explain(queue):
     assert "from <sender@client.example>" in said[0]
     assert "deferred/" in said[1]
     assert said[2] == "1 of its 1 recipient is not done:"
-    assert "after 1 attempt," in said[3] and "4.3.0" in said[3]
-    assert "retry_first (1h)" in said[3]
-    assert "queue_lifetime" in said[4] and "(in 4d 23h)" in said[4]
+    assert "after 1 attempt." in said[3] and "retry_first (1h)" in said[3]
+    assert "ago): deferred" in said[4] and ": 4.3.0 " in said[4]
+    assert "queue_lifetime" in said[5] and "(in 4d 23h)" in said[5]
     assert json.loads(s.postern("queue", "explain", "--json", ident).stdout
                       )[0]["sentences"][2] == said[2]
+    assert lines(s.postern("explain", ident[:15]))[:2] == said[:2]
+
+
+def test_explain_tells_every_attempt(queue):
+    """From the files alone: all daemons are stopped."""
+    s = queue
+    ident = defer(s)
+    for n in (2, 3):
+        s.postern("queue", "retry", "--reason", f"try {n}", ident)
+        wait_until(lambda: listed(s)[0]["recipients"][0]["attempts"] >= n)
+    for name in reversed(list(s.daemons)):
+        assert s.terminate(name) == 0
+    text = s.postern("explain", ident).stdout
+    assert text.count("ago): deferred") == 3
+    assert "an admin wanted it tried again: try 3." in text
+    got = json.loads(s.postern("explain", "--json", ident).stdout)[0]
+    attempts = got["recipients"][0]["attempts"]
+    assert [a["outcome"] for a in attempts] == ["deferred"] * 3
+    assert [a["at"] for a in attempts] == sorted(a["at"] for a in attempts)
+    assert all(a["why"].startswith("4.3.0 ") for a in attempts)
+    assert [n["note"] for n in got["notes"]] == ["retry", "retry"]
+    assert got["expires"] > got["recipients"][0]["next"] > attempts[2]["at"]
+    assert got["warned"] is False
 
 
 def test_queue_prefix(queue):
@@ -293,6 +329,18 @@ def test_queue_prefix(queue):
     assert f"id: {ids[0]}" in s.postern("queue", "show", short).stdout
     assert "no such message" in refused(s, "queue", "show", "zzzz")
     assert "messages start so" in refused(s, "queue", "remove", "")
+
+
+@pytest.mark.parametrize("args, words", [
+    (["--state", "lost"], "incoming, deferred, hold and corrupt"),
+    (["--older", "x"], "--older x: no time"),
+    (["--newer", "-1"], "--newer -1: no time"),
+    (["--limit", "0"], "--limit 0: no number"),
+    (["--limit", "4294967297"], "no number"),
+    (["surplus"], "usage"),
+])
+def test_queue_list_refuses(tables, args, words):
+    assert words in refused(tables, "queue", "list", *args)
 
 
 @pytest.mark.parametrize("stopped", [False, True],
