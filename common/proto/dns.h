@@ -37,6 +37,10 @@ enum dns_result {
 #define DNS_DATA_MAX 4096      /* one record's data; longer ones are left out,
                                 * and then all: DNS_TEMP with the reason */
 #define DNS_RECORDS_MAX 100    /* of one answer; the rest is left out */
+#define DNS_ASK_MAX 1024       /* octets of a question's name; what is no name
+                                * of DNS (too long, an empty label, octets
+                                * outside printable ASCII) is DNS_NXDOMAIN */
+#define DNS_WHY_MAX 300
 
 struct dns_query {
 	uint64_t rid;
@@ -57,7 +61,8 @@ struct dns_answer {
 	uint32_t secure;       /* 1: validated by DNSSEC, denials too */
 	uint32_t ttl;          /* seconds the answer may be kept */
 	struct slice canonical; /* where CNAMEs led; "" : no CNAME */
-	struct slice why;      /* TEMP, BOGUS: words for logs and bounces */
+	struct slice why;      /* TEMP, BOGUS, and NXDOMAIN of what
+	                        * is no name: words for logs and bounces */
 	struct chan_list records; /* struct dns_record */
 };
 union dns_msg {

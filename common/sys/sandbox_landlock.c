@@ -145,13 +145,15 @@ add_everything(int ruleset)
 }
 
 static int
-create(void)
+create(const struct sandbox_role *role)
 {
 	int abi = sandbox_landlock_abi();
 	struct ruleset_attr attr = {known_access(abi), NET_ABI_4, SCOPE_ABI_6};
 	size_t size = sizeof(attr);
 	long fd;
 
+	if (role->calls & CALLS_NET)
+		attr.net = 0;
 	/* The kernel refuses fields that it does not know. */
 	if (abi < 4)
 		size = sizeof(attr.fs);
@@ -173,7 +175,7 @@ sandbox_ruleset(const struct sandbox_role *role,
 	assert(role->files == FILES_PATHS || args->npaths == 0);
 	if (role->files == FILES_ALL || !sandbox_landlock_works(role))
 		return -1;
-	fd = create();
+	fd = create(role);
 	if (role->files == FILES_OWNER)
 		add_everything(fd);
 	for (i = 0; i < args->npaths; i++)
