@@ -4,6 +4,10 @@ the same client, on the same file system, in the same run.
 
     bench/run.py [--peers postern,postfix,opensmtpd] [--rows throughput,...]
 
+Rows: throughput connections large idle fresh syscalls (in, to Maildirs);
+relay many dead (through, to bench/smtpsink on this host, and for a host that is
+not there).
+
 As root.  Makes an ext4 (loop-mounted, ordered journal) below a temporary
 directory for all queues and mailboxes.  Installs the peers from the
 distribution (one at a time: they exclude each other).  Prints machine, command
@@ -15,8 +19,10 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,6 +32,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 USERS = 10
 DOMAIN = 'bench.example'
+SINK_PORT = 3925  # of sink.example
+DEAD_PORT = 3926  # of dead.example: nobody listens
 
 
 def sh(*cmd, **kw):
@@ -92,7 +100,8 @@ class Server:
 class Postern(Server):
     name = 'postern'
     port = 2725
-    daemons = ['authd', 'queued', 'qmgr', 'local', 'spawner', 'smtpd']
+    daemons = ['authd', 'queued', 'qmgr', 'local', 'spawner', 'dnsd', 'remote',
+               'bounce', 'smtpd']
 
     def setup(self):
         sh('make', '-s', '-C', ROOT, '-j2', 'all')
@@ -105,6 +114,9 @@ run_dir = {b}/run
 queue_dir = {b}/queue
 table_dir = {b}/tables
 mail_root = {b}/mail
+drop_dir = {b}/drop
+submit_socket =
+dns_resolvers = 127.0.0.1@1
 smtp_sessions_per_client_max = 1000
 mails_per_session_max = 1000000
 [listen smtp]
@@ -112,6 +124,10 @@ protocol = smtp
 address = 127.0.0.1:{self.port}
 ''')
         p = [os.path.join(ROOT, 'bin', 'postern'), '-c', self.conf]
+        os.mkdir(f'{b}/tables')
+        with open(f'{b}/tables/routes', 'w') as f:
+            f.write(f'sink.example smtp:[127.0.0.1]:{SINK_PORT}\n'
+                    f'dead.example smtp:[127.0.0.1]:{DEAD_PORT}\n')
         sh(*p, 'setup')
         sh(*p, 'domain', 'add', DOMAIN)
         for u in range(1, USERS + 1):
@@ -144,6 +160,11 @@ address = 127.0.0.1:{self.port}
             c.terminate()
         for c in self.children:
             c.wait(30)
+
+    def waiting(self):
+        return len(os.listdir(f'{self.base}/queue/deferred'))
+
+    manager = 'qmgr'
 
 
 class Postfix(Server):
@@ -183,6 +204,8 @@ mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
+transport_maps = inline:{{ {{ sink.example = smtp:[127.0.0.1]:{SINK_PORT} }}, {{ dead.example = smtp:[127.0.0.1]:{DEAD_PORT} }} }}
+smtp_dns_support_level = disabled
 maillog_file = /dev/null
 maillog_file_prefixes = /dev, /var
 default_process_limit = 600
@@ -202,9 +225,7 @@ smtputf8_enable = no
             out.append('postlog unix-dgram n - n - 1 postlogd')
         with open(f'{self.conf}/master.cf', 'w') as f:
             f.write('\n'.join(out) + '\n')
-        self.child = self.start_in_group(
-            ['postfix', '-c', self.conf, 'start-fg'],
-            stdout=open(f'{b}/log', 'w'), stderr=subprocess.STDOUT)
+        self.start()
         time.sleep(3)
 
     def maildir(self, u):
@@ -218,6 +239,17 @@ smtputf8_enable = no
         subprocess.run(['postfix', '-c', self.conf, 'stop'],
                        capture_output=True)
         self.child.wait(60)
+
+    def start(self):
+        self.child = self.start_in_group(
+            ['postfix', '-c', self.conf, 'start-fg'],
+            stdout=open(f'{self.base}/log', 'a'), stderr=subprocess.STDOUT)
+
+    def waiting(self):
+        return sum(len(files) for _, _, files in
+                   os.walk(f'{self.base}/queue/deferred'))
+
+    manager = 'qmgr'
 
 
 class OpenSMTPD(Server):
@@ -245,7 +277,11 @@ class OpenSMTPD(Server):
 table users {{ {', '.join(f'"user{u}" = "{vm.pw_uid}:{vm.pw_gid}:{b}/mail/user{u}"' for u in range(1, USERS + 1))} }}
 smtp max-message-size "60M"
 action "in" maildir "{b}/mail/%{{user.username}}/Maildir" userbase <users>
+action "sink" relay host smtp://127.0.0.1:{SINK_PORT}
+action "dead" relay host smtp://127.0.0.1:{DEAD_PORT}
 match from any for domain "{DOMAIN}" action "in"
+match from any for domain "sink.example" action "sink"
+match from any for domain "dead.example" action "dead"
 ''')
         # It asks for the name of each client's address and waits for it: a
         # resolver that refuses at once keeps that out of the figures.
@@ -272,8 +308,8 @@ match from any for domain "{DOMAIN}" action "in"
         sh('umount', '/var/spool/smtpd')
 
 
-def load(server, *options):
-    out = subprocess.run([LOAD, *options, '127.0.0.1', str(server.port), DOMAIN],
+def load(server, *options, domain=DOMAIN):
+    out = subprocess.run([LOAD, *options, '127.0.0.1', str(server.port), domain],
                          stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out.splitlines()[-1])
 
@@ -340,6 +376,119 @@ def row_idle(server):
             'cpu_ms_each': round((server.group.cpu() - before) / max(up, 1) * 1e3, 3)}
 
 
+class Sink:
+    """Where mail for sink.example goes."""
+
+    def __init__(self, base):
+        self.file = f'{base}/sink'
+        self.child = subprocess.Popen([SINK, str(SINK_PORT), self.file],
+                                      stdout=subprocess.PIPE)
+        self.child.stdout.readline()
+
+    def seen(self):
+        """messages, recipients, octets, connections"""
+        with open(self.file, 'rb') as f:
+            return struct.unpack('4Q', f.read(32))
+
+    def wait(self, index, count, limit=120):
+        end = time.time() + limit
+        while self.seen()[index] < count and time.time() < end:
+            time.sleep(0.005)
+        return self.seen()[index]
+
+    def stop(self):
+        self.child.terminate()
+        self.child.wait()
+
+
+def relayed(server, sink, index, count, *options):
+    before, start = sink.seen(), server.group.cpu()
+    begin = time.time()
+    load(server, *options, domain='sink.example')
+    accepted = time.time() - begin
+    got = sink.wait(index, before[index] + count) - before[index]
+    took = time.time() - begin
+    time.sleep(1)  # what comes after: marks, unlinks
+    return {'seconds': round(took, 3), 'accepted_seconds': round(accepted, 3),
+            'got': got, 'per_second': round(got / took, 1),
+            'cpu_s_per_1000': round((server.group.cpu() - start) / count * 1e3, 3),
+            'connections': sink.seen()[3] - before[3]}
+
+
+def row_relay(server):
+    sink = Sink(server.base)
+    try:
+        load(server, '-m', '200', domain='sink.example')
+        sink.wait(0, 200)
+        return relayed(server, sink, 0, 5000, '-s', '20', '-m', '5000',
+                       '-l', '4096')
+    finally:
+        sink.stop()
+
+
+def row_many(server):
+    """Ten messages to 1,000 recipients of one host each."""
+    sink = Sink(server.base)
+    try:
+        load(server, '-m', '20', domain='sink.example')
+        sink.wait(0, 20)
+        return relayed(server, sink, 1, 10000, '-s', '10', '-m', '10',
+                       '-r', '1000', '-l', '4096')
+    finally:
+        sink.stop()
+
+
+def manager_kb(server):
+    for p in server.group.pids():
+        with open(f'/proc/{p}/comm') as f:
+            if f.read().strip() == server.manager:
+                with open(f'/proc/{p}/smaps_rollup') as g:
+                    text = g.read()
+                return (int(re.search(r'^Pss:\s+(\d+)', text, re.M).group(1)),
+                        int(re.search(r'^Rss:\s+(\d+)', text, re.M).group(1)))
+    return None, None
+
+
+def row_dead(server, count=20000):
+    """Fresh mail while so many wait for a host that is not there, and after a
+    restart."""
+    sink = Sink(server.base)
+    try:
+        load(server, '-s', '20', '-m', str(count), '-l', '1000',
+             domain='dead.example')
+        end = time.time() + 300
+        while server.waiting() < count and time.time() < end:
+            time.sleep(0.5)
+        waiting = server.waiting()
+        time.sleep(2)
+        fresh = load(server, '-m', '200', '-l', '1000', '-k', sink.file,
+                     domain='sink.example')
+        pss, rss = manager_kb(server)
+        server.stop()
+        begin = time.time()
+        server.start()
+        while True:
+            try:
+                r = load(server, '-m', '1', '-l', '1000', domain='sink.example')
+                if r['messages'] == 1:
+                    break
+            except (json.JSONDecodeError, IndexError):
+                pass
+            time.sleep(0.005)
+        sink.wait(0, sink.seen()[0] if sink.seen()[0] > fresh['fresh_messages']
+                  else fresh['fresh_messages'] + 1)
+        restart = time.time() - begin
+        after = load(server, '-m', '200', '-l', '1000', '-k', sink.file,
+                     domain='sink.example')
+        return {'waiting': waiting, 'mean_ms': fresh['mean_ms'],
+                'worst_ms': fresh['worst_ms'], 'manager_pss_kb': pss,
+                'manager_rss_kb': rss, 'restart_to_first_s': round(restart, 3),
+                'after_restart_mean_ms': after['mean_ms'],
+                'after_restart_worst_ms': after['worst_ms']}
+    finally:
+        sink.stop()
+
+
 def memory(pids):
     total = 0
     for p in pids:
@@ -394,8 +543,9 @@ def main():
         sys.exit('bench: as root')
     base = tempfile.mkdtemp(prefix='postern-bench.')
     os.chmod(base, 0o755)
-    global LOAD
-    LOAD = f'{base}/smtpload'
+    global LOAD, SINK
+    LOAD, SINK = f'{base}/smtpload', f'{base}/smtpsink'
+    sh('cc', '-O2', '-D_GNU_SOURCE', '-o', SINK, f'{HERE}/smtpsink.c')
     sh('cc', '-O2', '-D_GNU_SOURCE', '-o', LOAD, f'{HERE}/smtpload.c')
     sh('cc', '-O2', '-D_GNU_SOURCE', '-o', f'{base}/diskload', f'{HERE}/diskload.c')
     sh('truncate', '-s', '6G', f'{base}/disk')
