@@ -37,7 +37,8 @@ enum role {
 	ROLE_REMOTE,           /* one connection to another host */
 	ROLE_BOUNCE_PARENT,
 	ROLE_BOUNCE,           /* one notice about one message */
-	ROLE_PICKUP,
+	ROLE_PICKUP,           /* opens what was left, reads nothing of it */
+	ROLE_PICKUP_FILE,      /* one file of the drop directory */
 	ROLE_COUNT
 };
 
