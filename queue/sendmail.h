@@ -135,8 +135,6 @@ void letter_add(struct letter *l, const struct sendmail_options *o,
  */
 void letter_header(struct letter *l, const struct sendmail_options *o,
     const struct conf *c, struct slice fields, struct buf *out);
-/* From: the words of a name, quoted or encoded (RFC 2047) as they need. */
-void letter_phrase(struct slice name, struct buf *out);
 void letter_free(struct letter *l);
 
 /* ---- ways out ---- */

@@ -14,12 +14,12 @@
 #include "common/base/mem.h"
 #include "common/mail/address.h"
 #include "common/mail/addrlist.h"
+#include "common/mail/phrase.h"
 #include "common/mime/header.h"
 #include "queue/sendmail.h"
 
 #define ADDRESS_MAX 1200
-#define NAME_MAX_OCTETS 200
-#define ENCODED_MAX 75 /* RFC 2047 2: of one encoded word */
+#define NAME_MAX_OCTETS PHRASE_NAME_MAX
 
 void
 letter_code(struct letter *l, int code)
@@ -48,7 +48,6 @@ caller(struct buf *out, struct buf *full_name)
 	uid_t uid = getuid();
 	const struct passwd *pw = getpwuid(uid);
 	const char *why;
-	struct slice gecos;
 
 	if (pw == NULL || !address_local(slice_of(pw->pw_name), false, &why)) {
 		buf_printf(out, "uid-%u", (unsigned)uid);
@@ -57,19 +56,8 @@ caller(struct buf *out, struct buf *full_name)
 	buf_adds(out, pw->pw_name);
 	if (full_name == NULL || pw->pw_gecos == NULL)
 		return;
-	gecos = slice_of(pw->pw_gecos);
-	gecos = slice_sub(gecos, 0, slice_find(gecos, ',', 0));
-	for (size_t i = 0; i < gecos.len; i++) {
-		if (gecos.p[i] != '&') {
-			buf_addc(full_name, gecos.p[i]);
-			continue;
-		}
-		/* An old abbreviation: the login name, capitalized. */
-		buf_addc(full_name, pw->pw_name[0] >= 'a' &&
-		    pw->pw_name[0] <= 'z' ? (char)(pw->pw_name[0] - 32)
-		    : pw->pw_name[0]);
-		buf_adds(full_name, pw->pw_name + 1);
-	}
+	phrase_gecos(slice_of(pw->pw_gecos), slice_of(pw->pw_name),
+	    full_name);
 }
 
 /* The domain where there is none. */
@@ -226,78 +214,6 @@ letter_add(struct letter *l, const struct sendmail_options *o,
 
 /* ---- the name in From ---- */
 
-/* RFC 5322 3.2.3 atext and blanks: needs no quotes */
-static bool
-is_plain(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-
-		if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z') &&
-		    (c < '0' || c > '9') && c != ' ' && c != '-' && c != '_' &&
-		    c != '\'' && c != '+' && c != '*' && c != '/' && c != '!')
-			return false;
-	}
-	return true;
-}
-
-/* RFC 2047 4.2, 5 (3): the Q encoding in a phrase; a character of several
- * octets is not torn. */
-static void
-put_encoded(struct slice name, struct buf *out)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t width = 0;
-
-	buf_adds(out, "=?UTF-8?Q?");
-	for (size_t i = 0; i < name.len; i++) {
-		unsigned char c = (unsigned char)name.p[i];
-		bool begins = (c & 0xc0) != 0x80;
-
-		if (begins && width > ENCODED_MAX - 10 - 2 - 12) {
-			buf_adds(out, "?=\r\n =?UTF-8?Q?");
-			width = 0;
-		}
-		if (c == ' ') {
-			buf_addc(out, '_');
-			width++;
-		} else if (is_plain(slice_mem(&name.p[i], 1)) && c != '\'' &&
-		    c != '_') {
-			buf_addc(out, (char)c);
-			width++;
-		} else {
-			buf_add(out, (char[]){'=', hex[c >> 4], hex[c & 15]},
-			    3);
-			width += 3;
-		}
-	}
-	buf_adds(out, "?=");
-}
-
-void
-letter_phrase(struct slice name, struct buf *out)
-{
-	name = slice_trim(slice_sub(name, 0, NAME_MAX_OCTETS));
-	if (has_utf8(name)) {
-		put_encoded(name, out);
-		return;
-	}
-	if (is_plain(name)) {
-		buf_addslice(out, name);
-		return;
-	}
-	buf_addc(out, '"');
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.p[i];
-
-		if (c == '"' || c == '\\')
-			buf_addc(out, '\\');
-		/* Nothing that ends a line. */
-		buf_addc(out, c < ' ' || c == 0x7f ? ' ' : c);
-	}
-	buf_addc(out, '"');
-}
-
 static void
 add_from(const struct letter *l, const struct sendmail_options *o,
     const struct conf *c, struct buf *out)
@@ -318,7 +234,7 @@ add_from(const struct letter *l, const struct sendmail_options *o,
 		address = buf_slice(&self);
 	buf_adds(out, "From: ");
 	if (name.len > 0) {
-		letter_phrase(buf_slice(&name), out);
+		phrase_add(buf_slice(&name), out);
 		buf_addc(out, ' ');
 		buf_addc(out, '<');
 		buf_addslice(out, address);

@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/mail/addrlist.h"
 #include "common/mail/complete.h"
+#include "common/mail/phrase.h"
 #include "common/mime/header.h"
 
 #define ADDRESS_MAX 1200
@@ -29,22 +30,24 @@ static const struct row {
 	const char *name;
 	unsigned seen;
 	bool addresses;  /* bare names get the domain */
-	bool dropped;
+	enum { KEPT, DROPPED, EMPTY_DROPPED } drop;
 } rows[] = {
-	{"Date", SEEN_DATE, false, false},
-	{"From", SEEN_FROM, true, false},
-	{"Message-ID", SEEN_MESSAGE_ID, false, false},
-	{"Sender", 0, true, false},
-	{"Reply-To", 0, true, false},
-	{"To", 0, true, false},
-	{"Cc", 0, true, false},
-	{"Bcc", 0, false, true},
-	{"Resent-Date", SEEN_RESENT_DATE, false, false},
-	{"Resent-From", SEEN_RESENT_FROM, true, false},
-	{"Resent-Sender", 0, true, false},
-	{"Resent-To", 0, true, false},
-	{"Resent-Cc", 0, true, false},
-	{"Resent-Bcc", 0, false, true},
+	{"Date", SEEN_DATE, false, EMPTY_DROPPED},
+	{"From", SEEN_FROM, true, EMPTY_DROPPED},
+	{"Message-ID", SEEN_MESSAGE_ID, false, EMPTY_DROPPED},
+	{"Sender", 0, true, KEPT},
+	{"Reply-To", 0, true, KEPT},
+	{"To", 0, true, KEPT},
+	{"Cc", 0, true, KEPT},
+	{"Bcc", 0, false, DROPPED},
+	{"Resent-Date", SEEN_RESENT_DATE, false, KEPT},
+	{"Resent-From", SEEN_RESENT_FROM, true, KEPT},
+	{"Resent-Sender", 0, true, KEPT},
+	{"Resent-To", 0, true, KEPT},
+	{"Resent-Cc", 0, true, KEPT},
+	{"Resent-Bcc", 0, false, DROPPED},
+	{"Return-Path", 0, false, DROPPED},
+	{"Content-Length", 0, false, DROPPED},
 };
 
 void
@@ -134,28 +137,68 @@ add_domains(struct complete *c, const struct header_field *f)
 	buf_free(&field);
 }
 
+/* Nothing is in front of it but what is cut away. */
+static bool
+is_first(const struct complete *c, const struct header_field *f)
+{
+	return f->offset == 0 || (c->ncuts == 1 && c->cuts[0].offset == 0 &&
+	    c->cuts[0].length == 0 && c->cuts[0].skip == f->offset);
+}
+
+/* What an mbox has in front of a message, once or (forwarded) more often. */
+static bool
+is_mbox_line(const struct header_field *f)
+{
+	return slice_prefix(f->value, SLICE("From ")) ||
+	    slice_prefix(f->value, SLICE(">From "));
+}
+
+static bool
+is_empty(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] != ' ' && s.p[i] != '\t' && s.p[i] != '\r' &&
+		    s.p[i] != '\n')
+			return false;
+	return true;
+}
+
+static void
+drop(struct complete *c, const struct header_field *f)
+{
+	if (!add_edit(c, f->offset, f->length, SLICE_EMPTY))
+		c->too_many = true;
+}
+
 void
 complete_field(void *arg, const struct header_field *f)
 {
 	struct complete *c = arg;
 
-	if (f->name.len == 0) {
-		c->headless = c->headless || f->offset == 0;
-		return;
-	}
 	if (c->headless) /* it is text, whatever it looks like */
 		return;
+	if (f->name.len == 0) {
+		if (!is_first(c, f))
+			return;
+		if (is_mbox_line(f))
+			drop(c, f);
+		else
+			c->headless = true;
+		return;
+	}
 	if (slice_iprefix(f->name, SLICE("Resent-")))
 		c->seen |= SEEN_RESENT;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!header_is(f, rows[i].name))
 			continue;
+		if (rows[i].drop == DROPPED ||
+		    (rows[i].drop == EMPTY_DROPPED && is_empty(f->value))) {
+			drop(c, f);
+			return;
+		}
 		c->seen |= rows[i].seen;
 		if (rows[i].addresses)
 			add_domains(c, f);
-		if (rows[i].dropped &&
-		    !add_edit(c, f->offset, f->length, SLICE_EMPTY))
-			c->too_many = true;
 		return;
 	}
 }
@@ -170,11 +213,17 @@ put_date(struct buf *out, const char *name, int64_t ms)
 }
 
 static void
-put_from(struct complete *c, const char *name, struct slice sender)
+put_from(struct complete *c, const char *name,
+    const struct complete_facts *facts)
 {
 	buf_printf(&c->added, "%s: ", name);
-	if (sender.len > 0) {
-		buf_addslice(&c->added, sender);
+	if (facts->sender.len > 0 && facts->name.len > 0) {
+		phrase_add(facts->name, &c->added);
+		buf_adds(&c->added, " <");
+		buf_addslice(&c->added, facts->sender);
+		buf_addc(&c->added, '>');
+	} else if (facts->sender.len > 0) {
+		buf_addslice(&c->added, facts->sender);
 	} else {
 		buf_adds(&c->added, "MAILER-DAEMON");
 		buf_addslice(&c->added, buf_slice(&c->domain));
@@ -191,12 +240,12 @@ put_missing(struct complete *c, const struct complete_facts *facts)
 		if (!(c->seen & SEEN_RESENT_DATE))
 			put_date(&c->added, "Resent-Date", facts->date_ms);
 		if (!(c->seen & SEEN_RESENT_FROM))
-			put_from(c, "Resent-From", facts->sender);
+			put_from(c, "Resent-From", facts);
 	}
 	if (!(c->seen & SEEN_DATE))
 		put_date(&c->added, "Date", facts->date_ms);
 	if (!(c->seen & SEEN_FROM))
-		put_from(c, "From", facts->sender);
+		put_from(c, "From", facts);
 	if (!(c->seen & SEEN_MESSAGE_ID)) {
 		buf_adds(&c->added, "Message-ID: <");
 		buf_addslice(&c->added, facts->id);

@@ -5,7 +5,10 @@
  *
  *	Date, Message-ID, From    added where missing (RFC 5322 3.6; for resent
  *	                          messages Resent-Date and Resent-From)
- *	Bcc, Resent-Bcc           taken out
+ *	Bcc, Resent-Bcc           taken out; so are Return-Path and
+ *	                          Content-Length, which speak of another copy, an
+ *	                          empty Date, From or Message-ID, and the line
+ *	                          "From ann Sun Nov ..." of an mbox in front
  *	"From: root"              gets the local domain, and so do bare names in
  *	                          Sender, Reply-To, To and Cc
  *
@@ -37,7 +40,7 @@ struct complete {
 	struct buf domain;      /* "@local_domain" */
 	struct buf added;       /* the fields on top */
 	unsigned seen;          /* which fields came */
-	bool headless;          /* the first line is no field */
+	bool headless;          /* the first line that is kept is no field */
 	bool too_many;          /* a Bcc could not be taken out: refuse it */
 };
 
@@ -55,6 +58,7 @@ struct complete_facts {
 	struct slice id;        /* the message's */
 	struct slice hostname;  /* right side of Message-ID */
 	struct slice sender;    /* envelope; "": <> */
+	struct slice name;      /* the sender's full name, or "" */
 	int64_t date_ms;        /* when it was submitted, wall clock */
 };
 /* All fields were seen: the edits (struct env_edit), which live as long as c is

@@ -53,6 +53,20 @@ static const struct {
 	{"what is broken stays", "a@b", DATE ID "From: a b\r\n"
 	    "To: ann, c d\r\n\r\n",
 	    DATE ID "From: a b\r\nTo: ann@here.example, c d\r\n\r\n"},
+	{"Return-Path, Content-Length", "a@b", "Return-Path: <x@y>\r\n" ALL
+	    "Content-Length: 7\r\nTo: z@y\r\n\r\n", ALL "To: z@y\r\n\r\n"},
+	{"empty ones", "ann@here.example", "Date:\r\nFrom: \r\n"
+	    "Message-ID:\r\n \r\nTo:\r\n\r\n", DATE FROM ID "To:\r\n\r\n"},
+	{"a second one is empty", "a@b", ALL "From:\r\n\r\n", ALL "\r\n"},
+	{"mbox", "ann@here.example", "From ann Sun Nov 22 12:00:00 2026\r\n"
+	    "Subject: s\r\n\r\nFrom x\r\n", DATE FROM ID "Subject: s\r\n"
+	    "\r\nFrom x\r\n"},
+	{"mbox twice", "a@b", "From ann Sun Nov 22 12:00:00 2026\r\n"
+	    ">From bob Sun Nov 22 12:00:00 2026\r\n" ALL "\r\n", ALL "\r\n"},
+	{"mbox and text", "ann@here.example", "From ann\r\nhello\r\n",
+	    DATE FROM ID "\r\nhello\r\n"},
+	{"no mbox", "a@b", ALL "From ann\r\nTo: z@y\r\n\r\n",
+	    ALL "From ann\r\nTo: z@y\r\n\r\n"},
 	{"the body stays", "a@b", ALL "\r\nTo: root\r\nBcc: x@y\r\n",
 	    ALL "\r\nTo: root\r\nBcc: x@y\r\n"},
 };
@@ -79,7 +93,7 @@ static bool
 complete(struct slice in, const char *sender, size_t step, struct buf *out)
 {
 	struct complete_facts facts = {SLICE("ID"), SLICE("mx.here.example"),
-	    slice_of(sender), 1795375251000};
+	    slice_of(sender), SLICE_EMPTY, 1795375251000};
 	struct complete c;
 	struct chan_list edits;
 	struct header_scan *h;
