@@ -1,7 +1,7 @@
 /*
  * dnsd: the one who asks the DNS.  Opens its socket, makes a resolver from the
  * configuration, enters its cage and answers questions in one loop; libunbound
- * works in the same loop (events.c), without threads or further processes.
+ * works in the same loop (resolver_events.c), without threads or further processes.
  */
 #include <sys/stat.h>
 

@@ -18,8 +18,8 @@
 #include "common/conf/conf.h"
 #include "common/dns/server.h"
 #include "common/proto/dns.h"
-#include "dnsd/events.h"
 #include "dnsd/resolver.h"
+#include "dnsd/resolver_events.h"
 
 #define CLASS_IN 1
 #define SECURE 2 /* of libunbound's callback */

@@ -19,7 +19,7 @@
 
 #include "common/base/mem.h"
 #include "common/io/loop.h"
-#include "dnsd/events.h"
+#include "dnsd/resolver_events.h"
 
 struct base {
 	struct ub_event_base super; /* first: libunbound knows only this */

@@ -1,7 +1,7 @@
 /* libunbound's wish for an event loop, granted by ours: no thread, no further
  * process. */
-#ifndef DNSD_EVENTS_H
-#define DNSD_EVENTS_H
+#ifndef DNSD_RESOLVER_EVENTS_H
+#define DNSD_RESOLVER_EVENTS_H
 
 struct loop;
 struct ub_event_base;
