@@ -49,6 +49,7 @@ struct conf_nets {
 /* The words of the CONF_CHOICE parameters, in their order in params.def. */
 enum conf_helo_check { CONF_HELO_NONE, CONF_HELO_SYNTAX, CONF_HELO_FQDN };
 enum conf_commit { CONF_COMMIT_AUTO, CONF_COMMIT_ORDERED, CONF_COMMIT_STRICT };
+enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
 enum conf_apop { CONF_POP3_APOP_AUTO, CONF_POP3_APOP_YES, CONF_POP3_APOP_NO };
 /* password_scheme: enum password_scheme of common/conf/password.h */
 
