@@ -130,8 +130,8 @@ bool letter_sender(struct letter *l, const struct sendmail_options *o,
 void letter_add(struct letter *l, const struct sendmail_options *o,
     const struct conf *c, struct slice list);
 /*
- * The header as it leaves: without Bcc and Return-Path, with a From where there
- * is none; appended to out.  With -t the recipients are added.
+ * The header as it leaves: without Bcc, and with -F's From where there is none;
+ * appended to out.  With -t the recipients are added.
  */
 void letter_header(struct letter *l, const struct sendmail_options *o,
     const struct conf *c, struct slice fields, struct buf *out);

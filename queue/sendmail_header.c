@@ -19,7 +19,6 @@
 #include "queue/sendmail.h"
 
 #define ADDRESS_MAX 1200
-#define NAME_MAX_OCTETS PHRASE_NAME_MAX
 
 void
 letter_code(struct letter *l, int code)
@@ -43,21 +42,16 @@ letter_free(struct letter *l)
 
 /* The name of who calls, by the kernel's word and not by the environment's. */
 static void
-caller(struct buf *out, struct buf *full_name)
+caller(struct buf *out)
 {
 	uid_t uid = getuid();
 	const struct passwd *pw = getpwuid(uid);
 	const char *why;
 
-	if (pw == NULL || !address_local(slice_of(pw->pw_name), false, &why)) {
+	if (pw != NULL && address_local(slice_of(pw->pw_name), false, &why))
+		buf_adds(out, pw->pw_name);
+	else
 		buf_printf(out, "uid-%u", (unsigned)uid);
-		return;
-	}
-	buf_adds(out, pw->pw_name);
-	if (full_name == NULL || pw->pw_gecos == NULL)
-		return;
-	phrase_gecos(slice_of(pw->pw_gecos), slice_of(pw->pw_name),
-	    full_name);
 }
 
 /* The domain where there is none. */
@@ -94,7 +88,7 @@ letter_sender(struct letter *l, const struct sendmail_options *o,
 
 	buf_init(&l->sender, ADDRESS_MAX);
 	if (o->sender == NULL) {
-		caller(&l->sender, NULL);
+		caller(&l->sender);
 	} else if (o->sender[0] != '\0') {
 		list = addrlist_of(slice_of(o->sender));
 		first = addrlist_next(&list, &l->sender, &why);
@@ -212,38 +206,26 @@ letter_add(struct letter *l, const struct sendmail_options *o,
 	buf_free(&key);
 }
 
-/* ---- the name in From ---- */
-
+/* Only for -F: the name of who calls is known to smtpd and pickup, which add
+ * From where there is none. */
 static void
 add_from(const struct letter *l, const struct sendmail_options *o,
     const struct conf *c, struct buf *out)
 {
-	struct buf name = BUF_INIT(NAME_MAX_OCTETS);
 	struct buf self = BUF_INIT(ADDRESS_MAX);
-	struct slice address = buf_slice(&l->sender);
 
-	/* The gecos name is the caller's and not that of any address given
-	 * with -f. */
-	caller(&self, o->full_name == NULL && o->sender == NULL ? &name
-	    : NULL);
-	if (o->full_name != NULL)
-		buf_addslice(&name, slice_sub(slice_of(o->full_name), 0,
-		    NAME_MAX_OCTETS));
-	complete(&self, c);
-	if (address.len == 0) /* <> is no author */
-		address = buf_slice(&self);
-	buf_adds(out, "From: ");
-	if (name.len > 0) {
-		phrase_add(buf_slice(&name), out);
-		buf_addc(out, ' ');
-		buf_addc(out, '<');
-		buf_addslice(out, address);
-		buf_addc(out, '>');
-	} else {
-		buf_addslice(out, address);
+	if (l->sender.len > 0) {
+		buf_addslice(&self, buf_slice(&l->sender));
+	} else { /* <> is no author */
+		caller(&self);
+		complete(&self, c);
 	}
-	buf_adds(out, "\r\n");
-	buf_free(&name);
+	buf_adds(out, "From: ");
+	phrase_add(slice_of(o->full_name), out);
+	buf_addc(out, ' ');
+	buf_addc(out, '<');
+	buf_addslice(out, buf_slice(&self));
+	buf_adds(out, ">\r\n");
 	buf_free(&self);
 }
 
@@ -308,13 +290,11 @@ names_recipients(const struct header_field *f, bool resent)
 	    slice_ieq(name, SLICE("Bcc"));
 }
 
-/* Bcc is for nobody's eyes; Return-Path is written at delivery (RFC 5321 4.4:
- * a message that begins its way has none). */
+/* For nobody's eyes. */
 static bool
 is_dropped(const struct header_field *f)
 {
-	return header_is(f, "Bcc") || header_is(f, "Resent-Bcc") ||
-	    header_is(f, "Return-Path");
+	return header_is(f, "Bcc") || header_is(f, "Resent-Bcc");
 }
 
 void
@@ -334,6 +314,6 @@ letter_header(struct letter *l, const struct sendmail_options *o,
 		if (!is_dropped(&f))
 			buf_addslice(out, slice_sub(fields, before, at));
 	}
-	if (!from)
+	if (!from && o->full_name != NULL && o->full_name[0] != '\0')
 		add_from(l, o, c, out);
 }

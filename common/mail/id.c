@@ -36,14 +36,20 @@ digit(char c)
 }
 
 struct mail_id
-id_new(int64_t real_ms)
+id_made(int64_t real_ms, uint64_t bits)
 {
 	struct mail_id id;
 
 	put_half(id.s, real_ms > 0 ? (uint64_t)real_ms & HALF_MASK : 0);
-	put_half(id.s + HALF_CHARS, random_u64() & HALF_MASK);
+	put_half(id.s + HALF_CHARS, bits & HALF_MASK);
 	id.s[ID_LEN] = '\0';
 	return id;
+}
+
+struct mail_id
+id_new(int64_t real_ms)
+{
+	return id_made(real_ms, random_u64());
 }
 
 bool

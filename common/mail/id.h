@@ -19,6 +19,9 @@ struct mail_id {
 };
 
 struct mail_id id_new(int64_t real_ms);
+/* The same from 50 bits that are at hand: who makes it again of the same thing
+ * gets the same id. */
+struct mail_id id_made(int64_t real_ms, uint64_t bits);
 /* Exactly 20 characters of the alphabet. */
 bool id_parse(struct slice s, struct mail_id *out);
 int64_t id_time_ms(const struct mail_id *id);
