@@ -40,6 +40,7 @@ struct stream {
 	size_t scanned;          /* from in_start: known to hold no LF */
 	bool swallowing;         /* within a line that is too long already */
 	bool bare;               /* the swallowed part had a bare CR */
+	bool answered;           /* stream_step wrote all; nothing read since */
 
 	char *out; /* out_max octets, taken at the first write */
 	size_t out_max;
@@ -338,9 +339,11 @@ read_once(struct stream *s)
 static enum stream_result
 fill(struct stream *s)
 {
-	bool wait_first = s->out_len > 0 && s->io.read == NULL;
+	bool wait_first = (s->out_len > 0 || s->answered) &&
+	    s->io.read == NULL;
 	enum stream_result result = stream_flush(s);
 
+	s->answered = false;
 	if (result != STREAM_OK)
 		return result;
 	if (s->deadline_ms != CLOCK_NEVER && clock_mono_ms() >= s->deadline_ms)
@@ -604,6 +607,7 @@ write_once(struct stream *s)
 		s->trace(s->trace_arg, 'W', (struct slice){s->out, (size_t)n});
 	s->out_len -= (size_t)n;
 	memmove(s->out, s->out + n, s->out_len);
+	s->answered = s->out_len == 0;
 	errno = 0;
 	return STREAM_OK;
 }
