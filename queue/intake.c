@@ -39,6 +39,8 @@ struct intake {
 	struct envelope env;
 	struct env_recipient *rcpts; /* env.recipients.v */
 	size_t cap;
+	struct env_edit *edits;      /* of the content; owned */
+	size_t nedits;
 	struct block *blocks;
 	size_t memory;               /* octets of blocks and rcpts */
 	struct durable file;
@@ -118,6 +120,7 @@ intake_free(struct intake **mp)
 		free(b);
 	}
 	free(m->rcpts);
+	free(m->edits);
 	buf_free(&m->head);
 	buf_free(&m->small);
 	free(m);
@@ -154,6 +157,58 @@ intake_add_recipients(struct intake *m, const struct chan_list *more)
 	}
 	m->env.recipients.v = m->rcpts;
 	m->env.recipients.n = n + more->n;
+	return true;
+}
+
+/* Complete lines, as all of the message is. */
+static bool
+is_lines(struct slice s)
+{
+	bool cr = false;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.p[i] == '\0' || (s.p[i] == '\n') != cr)
+			return false;
+		cr = s.p[i] == '\r';
+	}
+	return !cr && (s.len == 0 || s.p[s.len - 1] == '\n');
+}
+
+static bool
+edits_fit(const struct env_edit *e, size_t n, uint64_t content)
+{
+	uint64_t done = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (e[i].offset < done || e[i].offset > content ||
+		    e[i].skip > content - e[i].offset ||
+		    e[i].skip + e[i].text.len == 0 || !is_lines(e[i].text))
+			return false;
+		done = e[i].offset + e[i].skip;
+	}
+	return true;
+}
+
+bool
+intake_set_edits(struct intake *m, const struct chan_list *edits)
+{
+	const struct env_edit *from = edits->v;
+	size_t texts = 0, i;
+	char *at;
+
+	if (!edits_fit(from, edits->n, m->octets))
+		return false;
+	if (edits->n == 0)
+		return true;
+	for (i = 0; i < edits->n; i++)
+		texts += from[i].text.len;
+	m->edits = mem_array(edits->n, sizeof(*m->edits));
+	m->nedits = edits->n;
+	at = block_new(m, texts);
+	for (i = 0; i < edits->n; i++) {
+		m->edits[i] = from[i];
+		m->edits[i].text = keep(&at, from[i].text);
+	}
 	return true;
 }
 
@@ -265,8 +320,8 @@ intake_write(struct intake *m, int dirfd)
 	if (first && begin(m, dirfd) != 0)
 		return -1;
 	qfile_content_field(m->head.len, m->octets, m->head.s + m->content_at);
-	qfile_trailer(buf_slice(&m->head), &m->env, NULL, 0, m->sum,
-	    m->octets, &trailer);
+	qfile_trailer(buf_slice(&m->head), &m->env, m->edits, m->nedits,
+	    m->sum, m->octets, &trailer);
 	if (trailer.overflow) {
 		errno = EMSGSIZE;
 		goto out;

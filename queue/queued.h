@@ -99,6 +99,10 @@ void intake_free(struct intake **m);
 /* False: more recipients than ENV_RECIPIENTS_MAX, or too late: the envelope has
  * been written. */
 bool intake_add_recipients(struct intake *m, const struct chan_list *more);
+/* Corrections of the content, which is all there (struct env_edit); copied.
+ * False: they do not rise, overlap, lie outside of the content or bring what is
+ * no line. */
+bool intake_set_edits(struct intake *m, const struct chan_list *edits);
 const struct envelope *intake_env(const struct intake *m);
 uint64_t intake_octets(const struct intake *m); /* content so far */
 /* The envelope has been written: it cannot change any more. */

@@ -407,11 +407,11 @@ got_rcpts(struct submitter *s, const struct queue_rcpts *r)
 }
 
 static bool
-got_end(struct submitter *s, uint64_t octets)
+got_end(struct submitter *s, const struct queue_end *end)
 {
 	struct worker *w = s->w;
 
-	if (!read_rest(s, octets))
+	if (!read_rest(s, end->octets))
 		return false;
 	forget_begun(s);
 	if (s->phase == PHASE_REFUSED) { /* answered already */
@@ -421,6 +421,16 @@ got_end(struct submitter *s, uint64_t octets)
 	if (intake_env(s->message)->recipients.n == 0) {
 		LOG_WARN("no-recipients", LS("id", s->id.s));
 		return false;
+	}
+	if (!intake_set_edits(s->message, &end->edits)) {
+		LOG_WARN("bad-edits", LS("id", s->id.s),
+		    LU("edits", end->edits.n));
+		return false;
+	}
+	count_memory(s);
+	if (s->phase == PHASE_REFUSED) {
+		end_message(s, PHASE_IDLE);
+		return true;
 	}
 	watch_pipe(s, false);
 	s->phase = PHASE_COMMIT;
@@ -462,7 +472,7 @@ dispatch(struct submitter *s, uint16_t type, const void *msg, const int *fds)
 	case QUEUE_RCPTS:
 		return got_rcpts(s, msg);
 	case QUEUE_END:
-		return got_end(s, end->octets);
+		return got_end(s, end);
 	default:
 		return got_abort(s, end->octets);
 	}

@@ -16,7 +16,12 @@
  *
  * RESULT may come before END (disk full): the client stops writing and sends
  * ABORT with the octets it wrote.  EOF on either descriptor without END
- * discards.  Content is CRLF text without dot-stuffing.
+ * discards.  Content is CRLF text without dot-stuffing; with the flag BINARYMIME
+ * any octets may stand behind its header section.
+ *
+ * edits of END come in rising order, do not overlap, lie within the content and
+ * bring complete lines; they are left out where version 1 is spoken, so that
+ * who sends them must know that it is not (by OPENED, or chan_greeted).
  */
 #ifndef COMMON_PROTO_QUEUE_H
 #define COMMON_PROTO_QUEUE_H

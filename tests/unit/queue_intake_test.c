@@ -395,6 +395,83 @@ START_TEST(full_disk)
 }
 END_TEST
 
+#define EDIT(o, s, t) {(o), (s), {(t), sizeof(t) - 1}}
+
+static const struct {
+	const char *name;
+	bool ok;
+	size_t n;
+	struct env_edit edits[4];
+	const char *want;
+} edit_cases[] = {
+	{"none", true, 0, {EDIT(0, 0, "")}, "Ab\r\nCd\r\n\r\nEf\r\n"},
+	{"in front", true, 1, {EDIT(0, 0, "X\r\n")},
+	    "X\r\nAb\r\nCd\r\n\r\nEf\r\n"},
+	{"at the end", true, 1, {EDIT(14, 0, "X\r\n")},
+	    "Ab\r\nCd\r\n\r\nEf\r\nX\r\n"},
+	{"all of it", true, 1, {EDIT(0, 14, "")}, ""},
+	{"replaced", true, 1, {EDIT(4, 4, "X\r\n")},
+	    "Ab\r\nX\r\n\r\nEf\r\n"},
+	{"side by side", true, 3, {EDIT(0, 0, "X\r\n"), EDIT(0, 4, ""),
+	    EDIT(4, 4, "")}, "X\r\n\r\nEf\r\n"},
+	{"an empty line", true, 1, {EDIT(4, 0, "\r\n")},
+	    "Ab\r\n\r\nCd\r\n\r\nEf\r\n"},
+	{"behind the end", false, 1, {EDIT(15, 0, "X\r\n")}, NULL},
+	{"over the end", false, 1, {EDIT(10, 5, "")}, NULL},
+	{"far over it", false, 1, {EDIT(10, UINT64_MAX, "")}, NULL},
+	{"far behind it", false, 1, {EDIT(UINT64_MAX, 1, "")}, NULL},
+	{"overlapping", false, 2, {EDIT(0, 4, ""), EDIT(3, 1, "")}, NULL},
+	{"falling", false, 2, {EDIT(4, 0, "X\r\n"), EDIT(0, 0, "X\r\n")},
+	    NULL},
+	{"nothing", false, 1, {EDIT(0, 0, "")}, NULL},
+	{"no line", false, 1, {EDIT(0, 0, "X")}, NULL},
+	{"bare LF", false, 1, {EDIT(0, 0, "X\n")}, NULL},
+	{"bare CR", false, 1, {EDIT(0, 0, "X\rY\r\n")}, NULL},
+	{"a lone CR at the end", false, 1, {EDIT(0, 0, "X\r\n\r")}, NULL},
+	{"NUL", false, 1, {EDIT(0, 0, "X\0\r\n")}, NULL},
+};
+
+START_TEST(edits)
+{
+	struct chan_list list = {(void *)(uintptr_t)edit_cases[_i].edits,
+	    edit_cases[_i].n};
+	char text[4][8], why[STATUS_TEXT_MAX] = "";
+	struct env_edit copy[4];
+	struct envelope env = sample_env();
+	struct intake *m = intake_new(&env);
+	struct qfile *q = NULL;
+	struct buf got;
+	int error;
+
+	/* The record dies: what it pointed to must have been copied. */
+	for (size_t i = 0; i < list.n; i++) {
+		copy[i] = edit_cases[_i].edits[i];
+		memcpy(text[i], copy[i].text.p, copy[i].text.len);
+		copy[i].text.p = text[i];
+	}
+	list.v = copy;
+	ck_assert_int_eq(feed(m, "Ab\r\nCd\r\n\r\nEf\r\n", 14, 5), 0);
+	ck_assert_msg(intake_set_edits(m, &list) == edit_cases[_i].ok, "%s",
+	    edit_cases[_i].name);
+	memset(copy, 0, sizeof(copy));
+	memset(text, 0, sizeof(text));
+	if (edit_cases[_i].ok) {
+		ck_assert_ptr_null(commit(m, DURABLE_ORDERED));
+		ck_assert_msg(qfile_open(dirfd_, SAMPLE_ID, false, true, &q,
+		    why) == QFILE_OK, "%s: %s", edit_cases[_i].name, why);
+		ck_assert_uint_eq(qfile_content_length(q), 14);
+		got = sample_message(q, 4096, &error);
+		ck_assert_int_eq(error, 0);
+		ck_assert_msg(slice_eq(slice_sub(buf_slice(&got), 16,
+		    got.len), slice_of(edit_cases[_i].want)), "%s: got %s",
+		    edit_cases[_i].name, got.s);
+		buf_free(&got);
+		qfile_free(&q);
+	}
+	intake_free(&m);
+}
+END_TEST
+
 START_TEST(no_directory)
 {
 	char *content = content_of(40000);
@@ -430,6 +507,8 @@ queue_intake_suite(void)
 	tcase_add_test(t, locked);
 	tcase_add_loop_test(t, full_disk, 0, 18);
 	tcase_add_test(t, no_directory);
+	tcase_add_loop_test(t, edits, 0,
+	    (int)(sizeof(edit_cases) / sizeof(edit_cases[0])));
 	suite_add_tcase(s, t);
 	return s;
 }

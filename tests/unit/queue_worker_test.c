@@ -419,6 +419,43 @@ START_TEST(one_after_the_other)
 }
 END_TEST
 
+/* Edits come with END, of a small message and of a large one. */
+START_TEST(edited)
+{
+	struct env_edit edits[] = {{0, 0, SLICE("X: y\r\n")},
+	    {7, 7, SLICE_EMPTY}};
+	struct queue_end end = {14, {edits, 2}};
+	char why[STATUS_TEXT_MAX] = "";
+	struct qfile *q = NULL;
+	struct client s;
+
+	start_worker();
+	s = client();
+	send_open(&s, ID_A, 14);
+	ck_assert_uint_eq(answer(&s, QUEUE_OPENED), 250);
+	ck_assert_uint_ge(chan_version(s.c), 2);
+	send_message(&s, ID_A);
+	put(&s, "A: bc\r\nD: ef\r\n", 14);
+	chan_send(s.c, QUEUE_END, &end);
+	ck_assert_uint_eq(answer(&s, QUEUE_RESULT), 250);
+	ck_assert_msg(qfile_open(rig.incoming_fd, ID_A, false, true, &q,
+	    why) == QFILE_OK, "%s", why);
+	ck_assert_uint_eq(qfile_message_length(q), 16 + 6 + 7);
+	qfile_free(&q);
+	/* Those that do not fit are a breach of the contract. */
+	edits[1].offset = 8;
+	send_open(&s, ID_B, 14);
+	ck_assert_uint_eq(answer(&s, QUEUE_OPENED), 250);
+	send_message(&s, ID_B);
+	put(&s, "A: bc\r\nD: ef\r\n", 14);
+	chan_send(s.c, QUEUE_END, &end);
+	ck_assert_uint_eq(answer(&s, QUEUE_RESULT), 0);
+	ck_assert_int_eq(files(), 1);
+	client_end(&s);
+	check_alive();
+}
+END_TEST
+
 /* Many at the same moment: one commit, an answer for each. */
 START_TEST(many_at_once)
 {
@@ -1191,6 +1228,7 @@ queue_worker_suite(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, whole, 0, COUNT(sizes));
 	tcase_add_test(t, one_after_the_other);
+	tcase_add_test(t, edited);
 	tcase_add_test(t, many_at_once);
 	tcase_add_test(t, one_of_many_fails);
 	tcase_add_test(t, taken_id);
