@@ -5,9 +5,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/mail/qfile.h"
@@ -16,6 +18,7 @@
 #include "postern/check.h"
 
 #define PATH_SIZE 4200
+#define DROP_OLD_S 600u /* a file in drop_dir that somebody should look after */
 
 static const char setup_mends[] = "`postern setup` mends it";
 
@@ -129,6 +132,63 @@ check_corrupt(struct check *c)
 		    n == 1 ? "" : "s");
 }
 
+/* What pickup has set aside, and what it should have taken by now. */
+static void
+count_drop(struct check *c, const char *dir)
+{
+	unsigned bad = 0, old = 0;
+	struct mail_id id;
+	struct dirent *e;
+	struct stat st;
+	DIR *d = opendir(dir);
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		bad += slice_prefix(slice_of(e->d_name), SLICE("bad."));
+		if (id_parse(slice_of(e->d_name), &id) &&
+		    fstatat(dirfd(d), e->d_name, &st,
+		    AT_SYMLINK_NOFOLLOW) == 0)
+			old += st.st_ctime < time(NULL) - DROP_OLD_S;
+	}
+	closedir(d);
+	if (bad > 0)
+		check_finding(c, CHECK_WARNING, "look at them (the log of "
+		    "pickup says what is wrong) and remove them",
+		    "drop_dir %s: %u file%s that %s no mail", dir, bad,
+		    bad == 1 ? "" : "s", bad == 1 ? "is" : "are");
+	if (old > 0)
+		check_finding(c, CHECK_WARNING, "see whether pickup runs, and "
+		    "its log", "drop_dir %s: %u file%s not taken for %u "
+		    "minutes", dir, old, old == 1 ? "" : "s",
+		    DROP_OLD_S / 60);
+}
+
+static void
+check_drop(struct check *c)
+{
+	struct want w = {"drop_dir", c->p->conf.drop_dir, &c->queue, 0044,
+	    03733};
+
+	if (check_dir(c, &w))
+		count_drop(c, w.path);
+}
+
+/* Users of this host must get at the socket, and must not replace it. */
+static void
+check_submit(struct check *c)
+{
+	const char *path = c->p->conf.submit_socket;
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_SIZE];
+	struct want w = {"submit_socket", dir, NULL, 022, 0111};
+
+	if (path[0] == '\0' || slash == NULL || slash == path)
+		return;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	check_dir(c, &w);
+}
+
 static void
 check_room(struct check *c, const char *key, const char *path,
     uint64_t reserve, uint64_t inodes)
@@ -184,10 +244,13 @@ check_places(struct check *c)
 	check_run_dir(c);
 	check_queue(c);
 	check_corrupt(c);
+	check_drop(c);
+	check_submit(c);
 	check_dir(c, &tables);
 	if (check_dir(c, &mail))
 		check_room(c, "mail_root", conf->mail_root, 0, 0);
 	check_room(c, "queue_dir", conf->queue_dir, conf->queue_reserve,
 	    conf->queue_reserve_inodes);
+	check_room(c, "drop_dir", conf->drop_dir, conf->queue_reserve, 0);
 	check_lists(c);
 }

@@ -109,6 +109,36 @@ make_queue(const char *dir, struct sys_user queue)
 	return result;
 }
 
+/* Where users of this host find smtpd.  It may be a directory of the system's
+ * own, which is left as it is unless nobody could pass. */
+static int
+make_submit(const struct conf *c, struct sys_user root)
+{
+	char *dir = mem_dup(c->submit_socket), *slash = strrchr(dir, '/');
+	struct stat st;
+	int result = 0;
+
+	if (slash == NULL || slash == dir) {
+		free(dir);
+		return 0;
+	}
+	*slash = '\0';
+	if (strcmp(dir, c->run_dir) == 0) {
+		log_warnx("setup: submit_socket lies in run_dir, where users "
+		    "may not go; give it a directory of its own");
+		result = -1;
+	} else if (stat(dir, &st) != 0 || ((st.st_mode & 0111) != 0111 &&
+	    st.st_uid == root.uid)) {
+		result = make_dir(dir, (struct place){root, 0755});
+	} else if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0) {
+		log_warnx("setup: %s: others may replace smtpd's socket there; "
+		    "chmod go-w it", dir);
+		result = -1;
+	}
+	free(dir);
+	return result;
+}
+
 int
 setup_run(const struct conf *c)
 {
@@ -129,6 +159,12 @@ setup_run(const struct conf *c)
 	result |= make_dir(path,
 	    (struct place){{root.uid, any.gid}, STATS_DIR_MODE});
 	result |= make_queue(c->queue_dir, queue);
+	/* Everybody may leave files, nobody may look around or touch those of
+	 * others, and all of them are of the daemons' group. */
+	result |= make_dir(c->drop_dir,
+	    (struct place){{queue.uid, any.gid}, 03733});
+	if (c->submit_socket[0] != '\0')
+		result |= make_submit(c, root);
 	result |= make_dir(c->table_dir, (struct place){root, 0755});
 	for (i = TABLE_DOMAINS; i <= TABLE_USERS; i++)
 		result |= make_table(c->table_dir, (enum table_kind)i, auth);
