@@ -113,19 +113,26 @@ take_token(struct reader *r)
 	return since(r, from);
 }
 
-/* RFC 5322 3.2.4; folding goes, a string that does not end ends with the
- * value. */
+/* RFC 5322 3.2.4; folding goes, a string that does not end ends with the value.
+ * A CR, LF or NUL that folds nothing is a blank. */
 static struct slice
 take_quoted(struct reader *r)
 {
 	size_t from = r->text->len;
 
 	for (r->at++; more(r) && peek(r) != '"'; r->at++) {
-		if (peek(r) == '\r' || peek(r) == '\n')
+		struct slice rest = slice_sub(r->s, r->at, r->s.len);
+		char c;
+
+		if (slice_prefix(rest, SLICE("\r\n")))
+			continue; /* LF comes next */
+		if (rest.len > 1 && rest.p[0] == '\n' &&
+		    (rest.p[1] == ' ' || rest.p[1] == '\t'))
 			continue;
-		if (peek(r) == '\\' && r->at + 1 < r->s.len)
+		if (rest.len > 1 && rest.p[0] == '\\')
 			r->at++;
-		buf_addc(r->text, peek(r));
+		c = peek(r);
+		buf_addc(r->text, c == '\0' || c == '\r' || c == '\n' ? ' ' : c);
 	}
 	if (more(r))
 		r->at++;

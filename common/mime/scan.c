@@ -15,17 +15,17 @@ struct block {
 	unsigned char high, nul, bare;
 };
 
-/* p[-1] is there. */
+/* n octets behind the first one. */
 static inline void
 look(struct block *b, const unsigned char *p, size_t n)
 {
 	unsigned char high = 0, nul = 0, bare = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		unsigned char lf = p[i] == '\n', cr = p[i - 1] == '\r';
+		unsigned char lf = p[i + 1] == '\n', cr = p[i] == '\r';
 
-		high |= p[i];
-		nul |= p[i] == 0;
+		high |= p[i + 1];
+		nul |= p[i + 1] == 0;
 		bare |= lf ^ cr;
 	}
 	b->high |= high;
@@ -71,16 +71,16 @@ scan_octets(struct scan *s, const void *v, size_t n)
 	const unsigned char *p = v;
 	struct block b = {0};
 	unsigned found;
-	size_t at = 1;
+	size_t at = 0;
 
 	if (n == 0)
 		return 0;
 	b.high = p[0];
 	b.nul = p[0] == 0;
 	b.bare = (p[0] == '\n') != s->cr;
-	for (; n - at >= BLOCK; at += BLOCK)
+	for (; n - at > BLOCK; at += BLOCK)
 		look(&b, p + at, BLOCK);
-	look(&b, p + at, n - at);
+	look(&b, p + at, n - at - 1);
 	found = long_lines(s, v, n);
 	s->cr = p[n - 1] == '\r';
 	return found | ((b.high & 0x80) != 0 ? SCAN_HIGH : 0) |
