@@ -133,7 +133,8 @@ finish(struct task *t)
 	struct address_resolved resolved = {.rid = t->rid,
 	    .result = (uint32_t)result, .code = why->code,
 	    .subject = why->subject, .detail = why->detail,
-	    .text = slice_of(why->text)};
+	    .text = slice_of(why->text),
+	    .route = resolve_route(t->resolve)};
 	struct address_members members = {.rid = t->rid,
 	    .result = (uint32_t)result, .last = 1,
 	    .members = {t->member, t->n}, .text = slice_of(why->text)};
@@ -225,7 +226,8 @@ busy(struct chan_peer *p, uint64_t rid, bool expn)
 {
 	struct slice text = SLICE("too many long lists are being read");
 	struct address_resolved resolved = {.rid = rid, .result = ADDRESS_TEMP,
-	    .code = 451, .subject = 3, .detail = 2, .text = text};
+	    .code = 451, .subject = 3, .detail = 2, .text = text,
+	    .route = SLICE_EMPTY};
 	struct address_members members = {.rid = rid, .result = ADDRESS_TEMP,
 	    .last = 1, .text = text};
 

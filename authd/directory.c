@@ -13,8 +13,10 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/conf/password.h"
+#include "common/conf/route.h"
 #include "common/conf/table.h"
 #include "common/mail/address.h"
+#include "common/mail/domain.h"
 #include "common/proto/delivery.h"
 
 #define KEY_MAX 1024
@@ -22,7 +24,7 @@
 
 struct directory {
 	const struct conf *conf; /* borrowed */
-	struct table *domains, *aliases, *users;
+	struct table *domains, *aliases, *users, *routes;
 	struct system_users *sysusers; /* NULL: none */
 	struct include_dirs *includes;
 	struct sys_user virtual_user, pipe_user;
@@ -45,6 +47,8 @@ directory_new(const struct directory_args *args)
 	    check_ms);
 	d->users = table_open(args->table_fd, c->table_dir, TABLE_USERS,
 	    check_ms);
+	d->routes = table_open(args->table_fd, c->table_dir, TABLE_ROUTES,
+	    check_ms);
 	if (args->etc_fd >= 0)
 		d->sysusers = system_new(args->etc_fd,
 		    (uid_t)c->mailbox_uid_min);
@@ -66,6 +70,7 @@ directory_free(struct directory **dp)
 	table_close(&d->domains);
 	table_close(&d->aliases);
 	table_close(&d->users);
+	table_close(&d->routes);
 	system_free(&d->sysusers);
 	include_free(&d->includes);
 	buf_free(&d->key);
@@ -146,7 +151,8 @@ directory_domain(struct directory *d, struct name *n)
 		return DOMAIN_LOCAL;
 	switch (table_get(d->domains, n->domain, &value)) {
 	case TABLE_FOUND:
-		return DOMAIN_VIRTUAL;
+		return slice_eq(value, TABLE_RELAY) ? DOMAIN_RELAY
+		    : DOMAIN_VIRTUAL;
 	case TABLE_ERROR:
 		return DOMAIN_ERROR;
 	case TABLE_NONE:
@@ -156,6 +162,57 @@ directory_domain(struct directory *d, struct name *n)
 		return DOMAIN_REMOTE;
 	name_move(n, local);
 	return DOMAIN_LOCAL;
+}
+
+/* The domain as DNS and the table of routes know it. */
+static struct slice
+wire_domain(struct directory *d, struct slice domain)
+{
+	const char *why;
+
+	buf_reset(&d->plain);
+	return domain_wire(domain, &d->plain, &why) ? buf_slice(&d->plain)
+	    : domain;
+}
+
+static enum table_result
+route_of_domain(struct directory *d, struct slice domain, struct slice *route)
+{
+	enum table_result r = table_get(d->routes, domain, route);
+	size_t dot = 0;
+
+	/* Of an address literal no part is a name. */
+	if (r != TABLE_NONE || slice_prefix(domain, SLICE("[")))
+		return r;
+	while (r == TABLE_NONE &&
+	    (dot = slice_find(domain, '.', dot + 1)) < domain.len)
+		r = table_get(d->routes, slice_sub(domain, dot, domain.len),
+		    route);
+	return r;
+}
+
+enum directory_result
+directory_route(struct directory *d, const struct name *n,
+    struct slice *route)
+{
+	enum table_result r = table_get(d->routes, n->full, route);
+	struct slice wire;
+
+	if (r == TABLE_NONE)
+		r = route_of_domain(d, n->domain, route);
+	if (r == TABLE_NONE) {
+		wire = wire_domain(d, n->domain);
+		if (!slice_eq(wire, n->domain))
+			r = route_of_domain(d, wire, route);
+	}
+	if (r == TABLE_NONE)
+		r = table_get(d->routes, SLICE("*"), route);
+	if (r == TABLE_FOUND && route->len > ROUTE_TEXT_MAX) {
+		LOG_WARN("wrong-entry", LS("table", table_name(TABLE_ROUTES)),
+		    LB("address", n->full), LS("why", "the route is too long"));
+		return DIRECTORY_ERROR;
+	}
+	return from_table(r);
 }
 
 /* "local@domain", or "local" alone; in one buffer for all questions. */

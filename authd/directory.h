@@ -36,6 +36,7 @@ enum directory_result {
 enum directory_domain {
 	DOMAIN_LOCAL,   /* local_domain: also bare alias names, system users */
 	DOMAIN_VIRTUAL, /* of the table */
+	DOMAIN_RELAY,   /* of the table, passed on: whoever is nobody here */
 	DOMAIN_REMOTE,
 	DOMAIN_ERROR
 };
@@ -53,6 +54,12 @@ struct slice directory_local_domain(const struct directory *d);
 /* The host's own name stands for local_domain, unless it is a domain of the
  * table itself: then n is moved there. */
 enum directory_domain directory_domain(struct directory *d, struct name *n);
+
+/* The route of an address that is not delivered here, by the longest key that
+ * matches: the address, its domain, .DOMAIN of the nearest one above it, *.
+ * NONE: by MX. */
+enum directory_result directory_route(struct directory *d,
+    const struct name *n, struct slice *route);
 
 /* *targets: the alias's right-hand side, until the next question.  local "":
  * the catch-all of the domain.  bare: without a domain. */

@@ -127,6 +127,8 @@ void
 lookup_name(struct directory *d, struct name *n, bool mailbox_only,
     struct lookup *l)
 {
+	bool relay = false;
+
 	l->kind = LOOKUP_NONE;
 	l->extension = SLICE_EMPTY;
 	switch (directory_domain(d, n)) {
@@ -139,6 +141,10 @@ lookup_name(struct directory *d, struct name *n, bool mailbox_only,
 	case DOMAIN_LOCAL:
 		l->bare = true;
 		break;
+	case DOMAIN_RELAY:
+		relay = true;
+		l->bare = false;
+		break;
 	case DOMAIN_VIRTUAL:
 		l->bare = false;
 		break;
@@ -148,11 +154,11 @@ lookup_name(struct directory *d, struct name *n, bool mailbox_only,
 		return;
 	if (try_extensions(d, n, mailbox_only, l) != DIRECTORY_NONE)
 		return;
-	if (mailbox_only)
-		return;
-	if (try_postmaster(d, n, l) != DIRECTORY_NONE)
-		return;
-	try_catch_all(d, n, l);
+	if (!mailbox_only &&
+	    (relay || try_postmaster(d, n, l) == DIRECTORY_NONE))
+		try_catch_all(d, n, l);
+	if (relay && l->kind == LOOKUP_NONE)
+		l->kind = LOOKUP_RELAY;
 }
 
 enum directory_result

@@ -6,6 +6,7 @@
  *	3. both again for ann, with the extension x
  *	4. postmaster only: both in the local domain (RFC 5321 4.5.1)
  *	5. the catch-all alias @example.org
+ *	6. in a domain of kind relay: elsewhere (and 4 is left out there)
  */
 #ifndef AUTHD_LOOKUP_H
 #define AUTHD_LOOKUP_H
@@ -18,6 +19,7 @@ enum lookup_kind {
 	LOOKUP_MAILBOX,
 	LOOKUP_NONE,
 	LOOKUP_REMOTE,
+	LOOKUP_RELAY,  /* elsewhere, for everybody's mail */
 	LOOKUP_ERROR
 };
 

@@ -22,6 +22,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/conf/route.h"
 #include "common/mail/target.h"
 
 #define SEEN_LEAST 64
@@ -65,6 +66,7 @@ struct resolve {
 	unsigned loops, logged;
 	enum address_result result;
 	struct status why;
+	struct slice route; /* of the table; REMOTE */
 };
 
 struct resolve *
@@ -350,6 +352,35 @@ show_program(struct resolve *r, struct slice program,
 	return RESOLVE_STEP_TARGET;
 }
 
+/* The address itself is delivered elsewhere.  CHECK hears here already that its
+ * route leads nowhere. */
+static enum resolve_step
+end_elsewhere(struct resolve *r)
+{
+	bool relay = r->found.kind == LOOKUP_RELAY;
+	const char *why = "";
+	struct route route;
+
+	switch (directory_route(r->d, &r->name, &r->route)) {
+	case DIRECTORY_ERROR:
+		return end_temp(r);
+	case DIRECTORY_NONE:
+		r->route = SLICE_EMPTY;
+		break;
+	case DIRECTORY_FOUND:
+		break;
+	}
+	if ((r->flags & RESOLVE_PROBE) == 0)
+		return end(r, ADDRESS_REMOTE);
+	if (route_parse(r->route, &route, &why) && route.kind == ROUTE_ERROR) {
+		status_set(&r->why, 550, 1, 2, "%.*s",
+		    SLICE_FMT(route.text.len > 0 ? route.text
+		    : SLICE("No mail is sent there")));
+		return end(r, relay ? ADDRESS_NONE : ADDRESS_REMOTE);
+	}
+	return end(r, relay ? ADDRESS_LOCAL : ADDRESS_REMOTE);
+}
+
 /* The alias found is on the stack or was read before. */
 static enum resolve_step
 met_again(struct resolve *r, bool loop, struct address_target *out)
@@ -361,6 +392,8 @@ met_again(struct resolve *r, bool loop, struct address_target *out)
 		return end_temp(r);
 	if (r->found.kind == LOOKUP_MAILBOX)
 		return show_mailbox(r, out);
+	if (r->found.kind == LOOKUP_RELAY)
+		return show_address(r, r->name.full, out);
 	r->loops++;
 	complain(r, "alias-loop", r->name.full, "leads back to itself, and "
 	    "there is no mailbox of that name");
@@ -460,8 +493,9 @@ take_name(struct resolve *r, struct slice written, bool mailbox_only,
 	case LOOKUP_ALIAS:
 		return enter_alias(r, out);
 	case LOOKUP_REMOTE:
+	case LOOKUP_RELAY:
 		if (!r->started)
-			return end(r, ADDRESS_REMOTE);
+			return end_elsewhere(r);
 		return show_address(r, whole, out);
 	case LOOKUP_NONE:
 		break;
@@ -557,6 +591,7 @@ resolve_start(struct resolve *r, struct slice address, uint32_t flags)
 	r->loops = r->logged = 0;
 	r->why.code = r->why.subject = r->why.detail = 0;
 	r->why.text[0] = '\0';
+	r->route = SLICE_EMPTY;
 	if (!name_parse(&r->name, address, directory_local_domain(r->d),
 	    &why)) {
 		status_set(&r->why, 553, 1, 3, "%s", why);
@@ -584,4 +619,10 @@ resolve_result(const struct resolve *r, const struct status **why)
 {
 	*why = &r->why;
 	return r->result;
+}
+
+struct slice
+resolve_route(const struct resolve *r)
+{
+	return r->route;
 }

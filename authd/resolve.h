@@ -36,6 +36,9 @@ enum resolve_step resolve_next(struct resolve *r, struct address_target *out);
 /* After the end: LOCAL with code 0, or why not. */
 enum address_result resolve_result(const struct resolve *r,
     const struct status **why);
+/* REMOTE: the row of the table routes that holds, "": by MX; until the next
+ * question. */
+struct slice resolve_route(const struct resolve *r);
 /* Gives the memory of a long list back. */
 void resolve_rest(struct resolve *r);
 

@@ -77,7 +77,7 @@ check_file(struct check *c, enum table_kind kind, const char *suffix)
 /* A walk over one table's entries. */
 struct walk {
 	struct check *c;
-	struct table *domains, *aliases, *users;
+	struct table *domains, *aliases, *users, *routes;
 	unsigned found; /* findings so far */
 };
 
@@ -163,6 +163,28 @@ walk_alias(void *arg, struct slice key, struct slice value)
 	return true;
 }
 
+/* What is delivered here is never routed. */
+static bool
+walk_route(void *arg, struct slice key, struct slice value)
+{
+	struct walk *w = arg;
+	struct slice domain = domain_of(key), kind;
+	const struct conf *conf = &w->c->p->conf;
+
+	(void)value;
+	if (domain.len == 0)
+		domain = key;
+	if ((!slice_ieq(domain, slice_of(conf->local_domain)) &&
+	    (table_get(w->domains, domain, &kind) != TABLE_FOUND ||
+	    slice_eq(kind, TABLE_RELAY))) || w->found++ >= SHOWN_MAX)
+		return true;
+	check_finding(w->c, CHECK_WARNING, "write \"relay\" behind the domain "
+	    "in the table domains, or remove the route", "routes: %.*s is "
+	    "never used, mail for %.*s is delivered here", SLICE_FMT(key),
+	    SLICE_FMT(domain));
+	return true;
+}
+
 /* RFC 5321 4.5.1: postmaster has to be somebody. */
 static void
 check_postmaster(struct walk *w)
@@ -190,7 +212,7 @@ void
 check_tables(struct check *c)
 {
 	static const enum table_kind kinds[] = {TABLE_DOMAINS, TABLE_ALIASES,
-	    TABLE_USERS};
+	    TABLE_USERS, TABLE_ROUTES};
 	unsigned before = c->errors;
 	struct walk w = {.c = c};
 	size_t i;
@@ -212,6 +234,10 @@ check_tables(struct check *c)
 		w.users = table_open(fd, c->p->conf.table_dir, TABLE_USERS, 0);
 		(void)table_each(w.users, walk_user, &w);
 		(void)table_each(w.aliases, walk_alias, &w);
+		w.routes = table_open(fd, c->p->conf.table_dir, TABLE_ROUTES,
+		    0);
+		(void)table_each(w.routes, walk_route, &w);
+		table_close(&w.routes);
 		check_postmaster(&w);
 		table_close(&w.domains);
 		table_close(&w.aliases);

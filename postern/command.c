@@ -18,7 +18,7 @@ const struct command commands[] = {
 	{"check", NULL, "", "the configuration and the whole installation",
 	    check_command},
 	{"setup", NULL, "", "make and mend the directories", setup_command},
-	{"table", NULL, "[name]", "compile domains, aliases, users after "
+	{"table", NULL, "[name]", "compile domains, aliases, users, routes after "
 	    "changes by hand", table_command},
 	{"user", "add", "[options] address", "a mailbox", user_add},
 	{"user", "passwd", "[options] address", "another password",
@@ -31,7 +31,7 @@ const struct command commands[] = {
 	{"alias", "list", "[text]", "all, or those that contain text",
 	    alias_list},
 	{"alias", "remove", "name", "an alias", alias_remove},
-	{"domain", "add", "name", "a domain whose mail is for here",
+	{"domain", "add", "[--relay] name", "a domain whose mail is for here",
 	    domain_add},
 	{"domain", "list", "", "all", domain_list},
 	{"domain", "remove", "[--force] name", "no longer ours",

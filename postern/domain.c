@@ -25,23 +25,32 @@ check_name(const char *name)
 int
 domain_add(struct postern *p, int argc, char *argv[])
 {
-	struct buf line = BUF_INIT(300);
+	struct buf line = BUF_INIT(300), name = BUF_INIT(300);
+	bool relay = false;
+	struct args_option options[] = {{"relay", 'r', &relay, NULL},
+	    ARGS_END};
 	size_t i;
 	int code;
 
-	if (!args_take(p, &argc, argv, NULL, false))
+	if (!args_take(p, &argc, argv, options, false))
 		return EXIT_PERMANENT;
 	if (argc != 1)
 		return command_usage(domain_add);
 	if (!check_name(argv[0]) || !command_conf(p))
 		return EXIT_PERMANENT;
 	for (i = 0; argv[0][i] != '\0'; i++)
-		buf_addc(&line, argv[0][i] >= 'A' && argv[0][i] <= 'Z'
+		buf_addc(&name, argv[0][i] >= 'A' && argv[0][i] <= 'Z'
 		    ? (char)(argv[0][i] | 0x20) : argv[0][i]);
-	code = tables_edit(p, TABLE_DOMAINS, buf_slice(&line), line.s, false);
+	buf_addslice(&line, buf_slice(&name));
+	if (relay) {
+		buf_addc(&line, ' ');
+		buf_addslice(&line, TABLE_RELAY);
+	}
+	code = tables_edit(p, TABLE_DOMAINS, buf_slice(&name), line.s, false);
 	if (code == 0)
-		tables_say(p, "added", "domain", buf_slice(&line));
+		tables_say(p, "added", "domain", buf_slice(&name));
 	buf_free(&line);
+	buf_free(&name);
 	return code;
 }
 
@@ -55,12 +64,15 @@ list_one(void *arg, struct slice key, struct slice value)
 {
 	struct listing *l = arg;
 
-	(void)value;
 	if (l->p->json) {
 		json_str(&l->j, key);
 		return true;
 	}
 	out_text(key);
+	if (value.len > 0) {
+		out_printf(" ");
+		out_text(value);
+	}
 	out_printf("\n");
 	return true;
 }

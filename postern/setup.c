@@ -166,7 +166,7 @@ setup_run(const struct conf *c)
 	if (c->submit_socket[0] != '\0')
 		result |= make_submit(c, root);
 	result |= make_dir(c->table_dir, (struct place){root, 0755});
-	for (i = TABLE_DOMAINS; i <= TABLE_USERS; i++)
+	for (i = 0; i < TABLE_KINDS; i++)
 		result |= make_table(c->table_dir, (enum table_kind)i, auth);
 	result |= make_dir(c->mail_root, (struct place){mail, 0711});
 	return result == 0 ? 0 : EXIT_PERMANENT;

@@ -17,7 +17,7 @@
 #define ERRORS_MAX 65536
 
 static const enum table_kind kinds[] = {TABLE_DOMAINS, TABLE_ALIASES,
-    TABLE_USERS};
+    TABLE_USERS, TABLE_ROUTES};
 
 int
 tables_compile(struct postern *p, enum table_kind kind)
@@ -211,8 +211,8 @@ table_command(struct postern *p, int argc, char *argv[])
 			code = result;
 	}
 	if (!known) {
-		out_error("%s: no such table; there are domains, aliases and "
-		    "users", argv[0]);
+		out_error("%s: no such table; there are domains, aliases, "
+		    "users and routes", argv[0]);
 		return EXIT_PERMANENT;
 	}
 	return code;

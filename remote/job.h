@@ -11,7 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
-#include "common/mail/route.h"
+#include "common/conf/route.h"
 #include "common/proto/transfer.h"
 
 struct chan;

@@ -18,7 +18,7 @@
 #include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/io/loop.h"
-#include "common/mail/route.h"
+#include "common/conf/route.h"
 #include "common/proto/sockets.h"
 #include "common/proto/transfer.h"
 #include "common/sys/proc.h"

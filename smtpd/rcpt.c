@@ -81,7 +81,7 @@ may_receive(struct session *s, const struct address_checked *c)
 	case ADDRESS_LOCAL:
 		return true;
 	case ADDRESS_REMOTE:
-		if (s->relay)
+		if (s->relay && c->code < 400)
 			return true;
 		status_set(&st, 550, 7, 1, "Relaying denied");
 		break;
@@ -98,7 +98,8 @@ may_receive(struct session *s, const struct address_checked *c)
 		status_set(&st, 451, 3, 0, "Recipient cannot be looked up now");
 		break;
 	}
-	if (c->code >= 400 && c->result != ADDRESS_REMOTE)
+	/* What a route says is for those who may go that way. */
+	if (c->code >= 400 && (c->result != ADDRESS_REMOTE || s->relay))
 		status_set(&st, c->code, c->subject, c->detail, "%.*s",
 		    SLICE_FMT(c->text));
 	reply_status(s, &st);

@@ -39,6 +39,7 @@ struct table {
 	struct cdb db;
 	bool mapped;           /* db is valid and maps the file of `st` */
 	struct stat st;
+	bool absent;           /* and need not be there; until next_check */
 	struct buf key;        /* the folded key of the look-up at hand */
 	uint64_t generation; /* files mapped so far */
 };
@@ -147,6 +148,18 @@ same_file(const struct stat *a, const struct stat *b)
 	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* No text either: nobody forgot to compile it.  Installations from before this
+ * table was thought of have none. */
+static bool
+may_lack(const struct table *t)
+{
+	struct stat st;
+
+	return t->kind == TABLE_ROUTES &&
+	    fstatat(t->dirfd, table_name(t->kind), &st, 0) != 0 &&
+	    errno == ENOENT;
+}
+
 /* The map is of the file that stood there at most check_ms ago. */
 static enum table_result
 refresh(struct table *t)
@@ -156,11 +169,17 @@ refresh(struct table *t)
 	struct stat st;
 	int fd;
 
-	if (t->mapped && now < t->next_check)
-		return TABLE_FOUND;
+	if ((t->mapped || t->absent) && now < t->next_check)
+		return t->mapped ? TABLE_FOUND : TABLE_NONE;
+	t->absent = false;
 	if (fstatat(t->dirfd, t->file, &st, 0) != 0) {
+		why = strerror(errno);
 		unmap(t);
-		return broken(t, strerror(errno));
+		if (errno != ENOENT || !may_lack(t))
+			return broken(t, why);
+		t->absent = true;
+		t->next_check = now + t->check_ms;
+		return TABLE_NONE;
 	}
 	if (!t->mapped || !same_file(&st, &t->st)) {
 		fd = openat(t->dirfd, t->file,

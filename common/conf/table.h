@@ -5,6 +5,9 @@
  *
  * Text syntax, one entry a line, '#' comments, blank lines ignored:
  *   domains   example.org            (local: mailboxes and aliases live here)
+ *             example.net relay      (passed on: what is nobody here)
+ *   routes    KEY ROUTE              (KEY: domain, .domain for what is below
+ *                                     it, user@domain, *; common/conf/route.h)
  *   aliases   KEY: target, target    (KEY: user@domain, @domain, bare name;
  *                                     a line that starts with white space goes
  *                                     on the one before)
@@ -24,7 +27,10 @@
 struct table;
 struct buf;
 
-enum table_kind { TABLE_DOMAINS, TABLE_ALIASES, TABLE_USERS };
+enum table_kind { TABLE_DOMAINS, TABLE_ALIASES, TABLE_USERS, TABLE_ROUTES };
+#define TABLE_KINDS (TABLE_ROUTES + 1)
+/* The value of a row of domains that is not local. */
+#define TABLE_RELAY SLICE("relay")
 enum table_result {
 	TABLE_FOUND,
 	TABLE_NONE,
@@ -33,7 +39,8 @@ enum table_result {
 
 /* dirfd: the table directory, opened before the cage; kept by the table too.
  * check_ms: see table_check.  Never fails: a missing file is an error at the
- * look-up (TABLE_ERROR, logged once a minute with file and mend). */
+ * look-up (TABLE_ERROR, logged once a minute with file and mend); routes alone
+ * may be missing, text and all, and is empty then. */
 struct table *table_open(int dirfd, const char *dir_shown,
     enum table_kind kind, int64_t check_ms);
 void table_close(struct table **t);

@@ -250,17 +250,6 @@ commit(struct work *w, bool text)
 	return true;
 }
 
-bool
-table_compile(const char *dir, enum table_kind kind, struct buf *errors)
-{
-	struct work w;
-	bool ok = open_dir(&w, dir, kind, errors) && read_text(&w, false) &&
-	    commit(&w, false);
-
-	close_dir(&w);
-	return ok;
-}
-
 /* ---- without a change ---- */
 
 static bool
@@ -271,11 +260,35 @@ ignore_entry(void *arg, const struct table_entry *e)
 	return true;
 }
 
+/* Neither text nor cdb: an empty table, where one may be missing. */
+static bool
+is_absent(struct work *w)
+{
+	char cdb[NAME_SIZE];
+	struct stat st;
+
+	snprintf(cdb, sizeof(cdb), "%s.cdb", w->name);
+	return w->kind == TABLE_ROUTES &&
+	    fstatat(w->dirfd, w->name, &st, 0) != 0 && errno == ENOENT &&
+	    fstatat(w->dirfd, cdb, &st, 0) != 0 && errno == ENOENT;
+}
+
 static bool
 is_before(struct timespec a, struct timespec b)
 {
 	return a.tv_sec < b.tv_sec ||
 	    (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+bool
+table_compile(const char *dir, enum table_kind kind, struct buf *errors)
+{
+	struct work w;
+	bool ok = open_dir(&w, dir, kind, errors) &&
+	    (is_absent(&w) || (read_text(&w, false) && commit(&w, false)));
+
+	close_dir(&w);
+	return ok;
 }
 
 enum table_state
@@ -286,7 +299,11 @@ table_check(const char *dir, enum table_kind kind, struct buf *errors)
 	struct stat st;
 	struct work w;
 
-	if (open_work(&w, dir, kind, errors) && read_text(&w, false) &&
+	if (!open_work(&w, dir, kind, errors))
+		;
+	else if (is_absent(&w))
+		state = TABLE_CURRENT;
+	else if (read_text(&w, false) &&
 	    table_text_each(kind, buf_slice(&w.text), w.shown, errors,
 	    ignore_entry, NULL)) {
 		snprintf(cdb, sizeof(cdb), "%s.cdb", w.name);

@@ -10,6 +10,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/num.h"
+#include "common/conf/route.h"
 #include "common/conf/table.h"
 #include "common/conf/table_int.h"
 
@@ -35,6 +36,7 @@ table_name(enum table_kind kind)
 		[TABLE_DOMAINS] = "domains",
 		[TABLE_ALIASES] = "aliases",
 		[TABLE_USERS] = "users",
+		[TABLE_ROUTES] = "routes",
 	};
 
 	return names[kind];
@@ -192,10 +194,50 @@ join_lines(struct reader *r)
 static const char *
 entry_domain(struct slice line, struct table_entry *e)
 {
-	e->key = slice_trim(line);
-	e->value = SLICE_EMPTY;
-	return is_domain(e->key) ? NULL :
-	    "not a domain; allowed: one domain a line, like example.org";
+	struct slice rest = line;
+
+	e->key = SLICE_EMPTY;
+	(void)slice_word(&rest, &e->key);
+	e->value = slice_trim(rest);
+	if (!is_domain(e->key))
+		return "not a domain; allowed: one domain a line, like "
+		    "example.org";
+	if (e->value.len > 0 && !slice_eq(e->value, TABLE_RELAY))
+		return "behind the domain may stand the word relay only";
+	return NULL;
+}
+
+/* example.org, .example.org, ann@example.org, * */
+static bool
+is_route_key(struct slice s)
+{
+	if (slice_eq(s, SLICE("*")))
+		return true;
+	if (slice_prefix(s, SLICE(".")))
+		return is_domain(slice_sub(s, 1, s.len));
+	return find_unquoted(s, '@') < s.len ? is_address(s, false)
+	    : is_domain(s);
+}
+
+static const char *
+entry_route(struct slice line, struct table_entry *e)
+{
+	struct slice rest = line;
+	const char *why = NULL;
+	struct route route;
+
+	e->key = SLICE_EMPTY;
+	(void)slice_word(&rest, &e->key);
+	e->value = slice_trim(rest);
+	if (!is_route_key(e->key))
+		return "the key is wrong; allowed: example.org, .example.org, "
+		    "user@example.org, *";
+	if (e->value.len == 0)
+		return "no route; allowed: KEY ROUTE, like example.org "
+		    "smtp:[192.0.2.1]:25";
+	if (e->value.len > ROUTE_TEXT_MAX)
+		return "the route is too long";
+	return route_parse(e->value, &route, &why) ? NULL : why;
 }
 
 static const char *
@@ -249,6 +291,9 @@ entry_parse(struct reader *r, struct slice line, struct table_entry *e)
 		break;
 	case TABLE_USERS:
 		why = entry_user(line, e);
+		break;
+	case TABLE_ROUTES:
+		why = entry_route(line, e);
 		break;
 	}
 	if (why != NULL)

@@ -54,7 +54,7 @@ struct transfer_job {
 	                        * literal with brackets; of the first recipient,
 	                        * where the route itself names the host (others
 	                        * may be of other domains) */
-	struct slice route;    /* text of the routes table (common/mail/route.h)
+	struct slice route;    /* text of the routes table (common/conf/route.h)
 	                        * or "": by MX */
 	struct chan_list recipients; /* struct transfer_rcpt */
 };

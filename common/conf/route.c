@@ -4,10 +4,10 @@
  * admin's.
  */
 #include "common/base/num.h"
-#include "common/mail/address.h"
-#include "common/mail/route.h"
+#include "common/conf/route.h"
 
 #define PATH_MOST 107 /* sun_path, its NUL left out */
+#define NAME_MOST 255
 #define CONCURRENCY_MOST 10000
 
 static const char *
@@ -21,11 +21,25 @@ parse_port(struct slice s, uint16_t *out)
 	return NULL;
 }
 
-/* A name (one label will do: "localhost") or, in brackets, an address. */
+/* Letters, digits and hyphens; one label will do: "localhost". */
+static bool
+is_name(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.p[i];
+
+		if (c == '.' ? i == 0 || i + 1 == s.len || s.p[i - 1] == '.'
+		    : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		    (c >= 'A' && c <= 'Z') || c == '-' || c == '_'))
+			return false;
+	}
+	return s.len > 0 && s.len <= NAME_MOST;
+}
+
+/* A name or, in brackets, an address. */
 static const char *
 check_host(struct slice host, bool brackets)
 {
-	const char *why;
 	struct ip ip;
 
 	if (brackets && slice_iprefix(host, SLICE("IPv6:")))
@@ -34,7 +48,7 @@ check_host(struct slice host, bool brackets)
 		return NULL;
 	if (ip_parse(host, &ip))
 		return "an address needs brackets: [192.0.2.1]";
-	return address_domain(host, false, &why) ? NULL :
+	return is_name(host) ? NULL :
 	    "the host is neither a name nor an address";
 }
 
@@ -118,13 +132,25 @@ parse_source(struct slice value, struct route *r)
 	return NULL;
 }
 
+static bool
+is_bracketed(struct slice s)
+{
+	struct ip ip;
+
+	if (s.len < 3 || s.p[0] != '[' || s.p[s.len - 1] != ']')
+		return false;
+	s = slice_sub(s, 1, s.len - 1);
+	if (slice_iprefix(s, SLICE("IPv6:")))
+		s = slice_sub(s, 5, s.len);
+	return ip_parse(s, &ip);
+}
+
 static const char *
 parse_option(struct slice word, struct route *r)
 {
 	size_t eq = slice_find(word, '=', 0);
 	struct slice key = slice_sub(word, 0, eq);
 	struct slice value = slice_sub(word, eq + 1, word.len);
-	const char *why;
 
 	if (slice_eq(key, SLICE("source")))
 		return parse_source(value, r);
@@ -133,9 +159,8 @@ parse_option(struct slice word, struct route *r)
 		    ? NULL : "concurrency= needs a number from 1 to 10000";
 	if (slice_eq(key, SLICE("helo"))) {
 		r->helo = value;
-		return address_domain(value, false, &why) ||
-		    address_literal(value, &why) ? NULL :
-		    "helo= needs a name";
+		return is_name(value) || is_bracketed(value) ? NULL :
+		    "helo= needs a name, or an address in brackets";
 	}
 	return "unknown option; allowed: source=ADDRESS, concurrency=N, "
 	    "helo=NAME";

@@ -7,17 +7,19 @@
  *	lmtp:[HOST]:PORT  lmtp:/PATH  LMTP (RFC 2033) over TCP or a UNIX socket
  *	error:TEXT                    5.1.2 with that text: nothing goes there
  *
- * followed by options, separated by blanks: source=ADDRESS (once for each
+ * smtp:, lmtp: and mx may be followed by options, separated by blanks: source=ADDRESS (once for each
  * family), concurrency=N, helo=NAME.
  */
-#ifndef COMMON_MAIL_ROUTE_H
-#define COMMON_MAIL_ROUTE_H
+#ifndef COMMON_CONF_ROUTE_H
+#define COMMON_CONF_ROUTE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/slice.h"
 #include "common/conf/net.h"
+
+#define ROUTE_TEXT_MAX 1024
 
 enum route_kind {
 	ROUTE_MX,      /* host "": of the destination's own domain */
