@@ -274,6 +274,7 @@ write_message(struct delivery *d, struct qfile *q, struct buf *out)
 	struct text t = {.sender = d->sender,
 	    .address = d->address,
 	    .crlf = d->l->conf.maildir_crlf,
+	    .binary = (qfile_env(q)->flags & ENV_BINARYMIME) != 0,
 	    .out = out,
 	    .sink = write_file,
 	    .arg = d};

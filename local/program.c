@@ -472,6 +472,7 @@ run(struct program *p, struct text *t, struct slice id, int message_fd,
 		qfile_free(&q);
 		return;
 	}
+	t->binary = (qfile_env(q)->flags & ENV_BINARYMIME) != 0;
 	r = qreader_new(q, TEXT_READ);
 	if (text_copy(t, r) != 0) {
 		fault(p, st);

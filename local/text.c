@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/mail/qfile.h"
+#include "common/mime/convert.h"
 #include "common/mime/header.h"
 #include "local/text.h"
 
@@ -89,22 +90,53 @@ put_top(struct text *t)
 }
 
 static int
-copy(struct text *t, struct qreader *r)
+put_wire(struct text *t, const char *p, size_t n)
+{
+	t->wire += n;
+	return put(t, p, n);
+}
+
+static bool
+put_converted(void *arg, const void *p, size_t n)
+{
+	return put_wire(arg, p, n) == 0;
+}
+
+/* All pieces of the message; c is NULL unless it is binary. */
+static int
+copy_pieces(struct text *t, struct qreader *r, struct convert *c)
 {
 	const char *p;
 	ssize_t n;
 
-	put_top(t);
 	while ((n = qreader_next(r, &p)) > 0) {
 		if (!header_scan_done(t->scan))
 			header_scan_feed(t->scan, p, (size_t)n);
 		if (t->looped)
-			break;
-		t->wire += (uint64_t)n;
-		if (put(t, p, (size_t)n) != 0)
+			return 0;
+		if (c != NULL && !convert_feed(c, p, (size_t)n))
+			return -1;
+		if (c == NULL && put_wire(t, p, (size_t)n) != 0)
 			return -1;
 	}
 	if (n < 0)
+		return -1;
+	return c == NULL || convert_end(c) ? 0 : -1;
+}
+
+static int
+copy(struct text *t, struct qreader *r)
+{
+	struct convert *c = t->binary
+	    ? convert_new(CONVERT_8BIT, put_converted, t) : NULL;
+	int result, error;
+
+	put_top(t);
+	result = copy_pieces(t, r, c);
+	error = errno;
+	convert_free(&c);
+	errno = error;
+	if (result != 0)
 		return -1;
 	if (!header_scan_done(t->scan))
 		header_scan_end(t->scan);

@@ -1,7 +1,8 @@
 /*
  * A message's text as mailboxes and programs get it: Return-Path and
  * Delivered-To on top (RFC 5321 4.4), then the effective message, with LF or
- * CRLF line ends.
+ * CRLF line ends.  What came as BINARYMIME (RFC 3030) is made lines of: its
+ * binary parts are encoded.
  */
 #ifndef LOCAL_TEXT_H
 #define LOCAL_TEXT_H
@@ -17,6 +18,7 @@ struct text {
 	/* Set by the caller */
 	const char *sender, *address;
 	bool crlf;
+	bool binary;            /* the envelope says BINARYMIME */
 	struct buf *out;        /* collects; at least TEXT_OUT_MIN of room */
 	/* Takes what was collected; 0 or -1 with errno. */
 	int (*sink)(void *arg, const char *p, size_t n);

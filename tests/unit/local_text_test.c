@@ -19,6 +19,7 @@ static struct {
 	struct buf got;
 	int calls, fail_at;
 } sink;
+static bool binary; /* what is copied came as BINARYMIME */
 
 static int
 take(void *arg, const char *p, size_t n)
@@ -36,6 +37,7 @@ static void
 setup(void)
 {
 	memset(&sink, 0, sizeof(sink));
+	binary = false;
 	buf_init(&sink.got, IMAGE_MAX);
 }
 
@@ -60,8 +62,8 @@ copy(struct slice content, size_t piece, bool crlf, struct text *t)
 	q = sample_open(buf_slice(&image));
 	q->content = NULL; /* in pieces from the file, however small it is */
 	*t = (struct text){.sender = "x@y.example",
-	    .address = "ann@example.org", .crlf = crlf, .out = &out,
-	    .sink = take};
+	    .address = "ann@example.org", .crlf = crlf, .binary = binary,
+	    .out = &out, .sink = take};
 	r = qreader_new(q, piece);
 	result = text_copy(t, r);
 	error = errno;
@@ -255,6 +257,94 @@ START_TEST(damaged)
 }
 END_TEST
 
+#define MIXED                                                                  \
+	"MIME-Version: 1.0\r\n"                                                  \
+	"Content-Type: multipart/mixed; boundary=b\r\n"                         \
+	"Content-Transfer-Encoding: "
+
+/* RFC 3030: what has no lines is encoded, the rest is as it was. */
+static const struct {
+	const char *name;
+	struct slice in, want;
+} binaries[] = {
+	{"nothing binary",
+	    SLICE_INIT("A: b\r\n\r\nHello.\r\n"),
+	    SLICE_INIT("A: b\n\nHello.\n")},
+	{"8 bit stays",
+	    SLICE_INIT("MIME-Version: 1.0\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n\xc3\xa4\r\n"),
+	    SLICE_INIT("MIME-Version: 1.0\n"
+	    "Content-Transfer-Encoding: 8bit\n\n\xc3\xa4\n")},
+	{"a binary part",
+	    SLICE_INIT(MIXED "binary\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n"
+	    "Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n"
+	    "\r\n\0\1\n\r\xff\r\n--b--\r\n"),
+	    SLICE_INIT("MIME-Version: 1.0\n"
+	    "Content-Type: multipart/mixed; boundary=b\n"
+	    "Content-Transfer-Encoding: 8bit\n\n--b\n\ntext\n--b\n"
+	    "Content-Type: image/x\nContent-Transfer-Encoding: base64\n"
+	    "\nAAEKDf8=\n--b--\n")},
+	{"one part, nothing at its end",
+	    SLICE_INIT("MIME-Version: 1.0\r\nContent-Type: image/x\r\n"
+	    "Content-Transfer-Encoding: binary\r\n\r\n\0\r"),
+	    SLICE_INIT("MIME-Version: 1.0\nContent-Type: image/x\n"
+	    "Content-Transfer-Encoding: base64\n\nAA0=\n")},
+};
+
+START_TEST(binary_parts)
+{
+	struct slice want = binaries[_i].want;
+	size_t top = sizeof(TOP) - 1, wire = top + 2 + want.len;
+	struct text t;
+
+	for (size_t i = 0; i < want.len; i++)
+		wire += want.p[i] == '\n';
+	binary = true;
+	for (int i = 0; i < COUNT(pieces); i++) {
+		buf_reset(&sink.got);
+		ck_assert_int_eq(copy(binaries[_i].in, pieces[i], false, &t),
+		    0);
+		ck_assert_msg(slice_eq(slice_sub(buf_slice(&sink.got), top,
+		    sink.got.len), want), "%s, pieces of %zu: %s",
+		    binaries[_i].name, pieces[i], sink.got.s);
+		ck_assert_uint_eq(t.size, sink.got.len);
+		ck_assert_uint_eq(t.wire, wire);
+		buf_reset(&sink.got);
+		ck_assert_int_eq(copy(binaries[_i].in, pieces[i], true, &t),
+		    0);
+		ck_assert_uint_eq(t.size, t.wire);
+		ck_assert_uint_eq(t.wire, wire);
+	}
+}
+END_TEST
+
+/* Encoded to more than all buffers hold; a sink that fails is heard through the
+ * converter; a loop ends it too. */
+START_TEST(binary_large)
+{
+	static char octets[1000000] = "MIME-Version: 1.0\r\nContent-Type: "
+	    "image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+	struct slice in = slice_mem(octets, sizeof(octets));
+	struct text t;
+
+	binary = true;
+	ck_assert_int_eq(copy(in, TEXT_READ, false, &t), 0);
+	ck_assert_uint_eq(t.size, sink.got.len);
+	ck_assert_uint_gt(t.size, sizeof(octets) * 4 / 3);
+	for (int i = 1; i < 5; i++) {
+		sink.calls = 0;
+		sink.fail_at = i;
+		ck_assert_int_eq(copy(in, TEXT_READ, false, &t), -1);
+		ck_assert_int_eq(errno, ENOSPC);
+		ck_assert_int_eq(sink.calls, i);
+	}
+	sink.calls = 0;
+	ck_assert_int_eq(copy(slice_of(loops[0].in), 7, false, &t), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_int_eq(sink.calls, 0);
+}
+END_TEST
+
 /* <> stays so; the Received field of the trailer is in front of the content. */
 START_TEST(top)
 {
@@ -289,6 +379,8 @@ local_text_suite(void)
 	tcase_add_loop_test(t, sink_fails, 0, 4);
 	tcase_add_loop_test(t, loop, 0, COUNT(loops));
 	tcase_add_test(t, late_loop);
+	tcase_add_loop_test(t, binary_parts, 0, COUNT(binaries));
+	tcase_add_test(t, binary_large);
 	tcase_add_test(t, damaged);
 	tcase_add_test(t, top);
 	suite_add_tcase(s, t);
