@@ -103,22 +103,31 @@ wait_status(struct session *s, uint16_t type, int64_t until_ms,
 }
 
 /* Some session asked a moment ago and there was room: a small message need not
- * ask again, which saves queued a wake-up.  queued looks all the same. */
+ * ask again, which saves queued a wake-up.  queued looks all the same.  Who may
+ * have edits asks once: with the answer comes what version is spoken. */
 static bool
-room_known(struct enqueue *q, uint64_t size)
+room_known(const struct session *s, uint64_t size)
+{
+	const struct enqueue *q = &s->queue;
+
+	if (s->submission && (q->chan == NULL || chan_version(q->chan) < 2))
+		return false;
+	return size <= ROOM_SIZE &&
+	    __atomic_load_n(q->room, __ATOMIC_RELAXED) >= clock_mono_ms();
+}
+
+/* queued may have been restarted since the last message. */
+static void
+look_alive(struct enqueue *q)
 {
 	union queue_msg msg;
 	int fds[CHAN_MAX_FDS];
 	size_t nfds;
 	uint16_t type;
 
-	if (size > ROOM_SIZE ||
-	    __atomic_load_n(q->room, __ATOMIC_RELAXED) < clock_mono_ms())
-		return false;
 	if (q->chan != NULL && chan_recv(q->chan, &type, &msg, sizeof(msg), fds,
 	    &nfds) != CHAN_AGAIN)
-		disconnect(q); /* queued was restarted */
-	return true;
+		disconnect(q);
 }
 
 static void
@@ -138,7 +147,9 @@ enqueue_open(struct session *s, struct slice id, uint64_t size)
 	q->phase = QUEUE_FREE;
 	q->failed = q->answered = false;
 	q->written = 0;
-	if (room_known(q, size)) {
+	if (room_known(s, size))
+		look_alive(q);
+	if (room_known(s, size)) {
 		if (q->chan == NULL && !connect_queue(s))
 			return false;
 		q->phase = QUEUE_UNASKED;
@@ -330,11 +341,19 @@ enqueue_abort(struct session *s)
 }
 
 void
-enqueue_end(struct session *s, struct status *st)
+enqueue_end(struct session *s, const struct chan_list *edits,
+    struct status *st)
 {
 	struct enqueue *q = &s->queue;
-	struct queue_end end = {0};
+	struct queue_end end = {.edits = *edits};
 
+	/* They would be left out without a word. */
+	if (!q->failed && edits->n > 0 && chan_version(q->chan) < 2) {
+		LOG_WARN("queued-too-old", LS("mend", "restart queued"));
+		q->failed = true;
+		status_set(&q->status, 451, 3, 0, "Queue is of an older "
+		    "release, try again later");
+	}
 	write_pipe(s, slice_mem(q->held, q->nheld), SLICE_EMPTY);
 	if (!q->failed) {
 		end.octets = q->written;

@@ -11,8 +11,11 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/mail/address.h"
+#include "common/mail/complete.h"
 #include "common/mail/envelope.h"
+#include "common/mail/phrase.h"
 #include "common/mime/header.h"
+#include "common/proto/address.h"
 #include "common/proto/queue.h"
 #include "smtpd/param.h"
 #include "smtpd/received.h"
@@ -20,6 +23,7 @@
 
 #define KEEP_RCPTS 16 /* what a session keeps room for between messages */
 #define KEEP_TEXT 1024
+#define FIELD_KEPT 8192 /* octets of a field whose addresses are completed */
 
 bool
 message_open(struct session *s, const struct address *from,
@@ -34,6 +38,7 @@ message_open(struct session *s, const struct address *from,
 	s->mail.id = id;
 	s->mail.flags = p->flags;
 	s->mail.by_at_ms = p->by_at_ms;
+	s->mail.own = s->user.is && user_owns(s, from);
 	buf_addslice(&s->mail.from, from->text);
 	buf_addslice(&s->mail.envid, p->envid);
 	s->mail.deadline_ms = clock_mono_ms() +
@@ -50,6 +55,7 @@ forget(struct session *s)
 	m->id.s[0] = '\0';
 	m->flags = 0;
 	m->by_at_ms = 0;
+	m->own = false;
 	buf_reset(&m->from);
 	buf_reset(&m->envid);
 	buf_reset(&m->text);
@@ -67,6 +73,8 @@ forget(struct session *s)
 	m->header_done = false;
 	m->octets = 0;
 	m->faults = 0;
+	if (s->complete != NULL)
+		complete_reset(s->complete);
 }
 
 void
@@ -183,6 +191,17 @@ message_add(struct session *s, struct slice address, const struct params *p)
 	s->recipients++;
 }
 
+/* RFC 6409 8: only of what begins its way here. */
+static struct complete *
+completion(struct session *s)
+{
+	if (s->submission && s->complete == NULL) {
+		s->complete = mem_alloc(sizeof(*s->complete));
+		complete_init(s->complete, slice_of(s->conf->local_domain));
+	}
+	return s->complete;
+}
+
 void
 message_start(struct session *s, bool dots)
 {
@@ -190,7 +209,8 @@ message_start(struct session *s, bool dots)
 	content_init(&s->mail.content, dots,
 	    (s->mail.flags & ENV_BINARYMIME) != 0);
 	if (s->header == NULL)
-		s->header = header_scan_new(0, NULL, NULL);
+		s->header = header_scan_new(s->submission ? FIELD_KEPT : 0,
+		    s->submission ? complete_field : NULL, completion(s));
 	else
 		header_scan_reset(s->header);
 }
@@ -248,6 +268,8 @@ fault_status(const struct session *s, struct status *st)
 	else if (faults & FAULT_HEADER)
 		status_set(st, 552, 3, 4, "Header larger than %llu octets",
 		    (unsigned long long)s->conf->header_size_max);
+	else if (faults & FAULT_BCC)
+		status_set(st, 554, 6, 0, "Too many Bcc fields to take out");
 	else if (faults & FAULT_HOPS)
 		status_set(st, 554, 4, 6, "More than %llu Received fields: "
 		    "the message runs in a circle",
@@ -271,10 +293,29 @@ accepted(struct session *s, const struct status *st)
 	reply(s, st->code, "2.0.0", "Queued as %s", m->id.s);
 }
 
+/* What the header lacks, of all of it. */
+static struct chan_list
+edits(struct session *s, struct buf *name)
+{
+	struct complete_facts facts = {.id = slice_of(s->mail.id.s),
+	    .hostname = slice_of(s->conf->hostname),
+	    .sender = buf_slice(&s->mail.from), .date_ms = clock_real_ms()};
+
+	if (s->complete == NULL)
+		return (struct chan_list){NULL, 0};
+	if (s->mail.own)
+		phrase_gecos(buf_slice(&s->user.full_name),
+		    buf_slice(&s->user.login), name);
+	facts.name = buf_slice(name);
+	return complete_end(s->complete, &facts);
+}
+
 void
 message_finish(struct session *s)
 {
 	struct mail *m = &s->mail;
+	struct buf name = BUF_INIT(ADDRESS_FULL_NAME_MAX);
+	struct chan_list list;
 	struct status st;
 
 	if (m->content.bare)
@@ -283,11 +324,15 @@ message_finish(struct session *s)
 		m->faults |= FAULT_NUL;
 	header_scan_end(s->header);
 	check_header(s);
+	if (s->complete != NULL && s->complete->too_many)
+		m->faults |= FAULT_BCC;
 	if (m->faults != 0) {
 		enqueue_abort(s);
 		fault_status(s, &st);
 	} else {
-		enqueue_end(s, &st);
+		list = edits(s, &name);
+		enqueue_end(s, &list, &st);
+		buf_free(&name);
 	}
 	if (status_class(&st) == STATUS_OK)
 		accepted(s, &st);

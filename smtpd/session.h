@@ -22,6 +22,8 @@ struct address_checked;
 struct address_members;
 struct address_user;
 struct chan;
+struct chan_list;
+struct complete;
 struct conf;
 struct envelope;
 struct header_scan;
@@ -51,6 +53,7 @@ enum state {
 #define FAULT_HEADER 8u /* larger than header_size_max */
 #define FAULT_HOPS 16u  /* more than hops_max Received fields */
 #define FAULT_QUEUE 32u /* queued is gone or said no: queue.status */
+#define FAULT_BCC 64u   /* submission: more Bcc than can be taken out */
 
 struct rcpt {
 	uint32_t at; /* in mail.text: address, then orcpt */
@@ -62,6 +65,7 @@ struct rcpt {
 struct mail {
 	struct mail_id id;    /* "": none is in hand */
 	struct buf from;      /* reverse-path without brackets */
+	bool own;             /* it is the user's own address */
 	struct buf envid;     /* xtext */
 	uint32_t flags;       /* ENV_* */
 	uint64_t by_at_ms;
@@ -132,6 +136,7 @@ struct session {
 	struct mail mail;
 	struct enqueue queue;
 	struct header_scan *header;
+	struct complete *complete; /* submission: what the header lacks */
 	int64_t start_ms, end_ms; /* clock_mono_ms */
 	unsigned errors;      /* refusals since the last accepted message */
 	unsigned idle;        /* commands that brought no message nearer */
@@ -186,7 +191,9 @@ bool enqueue_open(struct session *s, struct slice id, uint64_t size);
 void enqueue_envelope(struct session *s, const struct envelope *env);
 void enqueue_rcpts(struct session *s, const struct queue_rcpts *rcpts);
 void enqueue_put(struct session *s, struct slice content);
-void enqueue_end(struct session *s, struct status *st);
+/* edits: struct env_edit */
+void enqueue_end(struct session *s, const struct chan_list *edits,
+    struct status *st);
 void enqueue_abort(struct session *s);
 
 /* lookup.c: asks authd; what the answers point to lives until the next call.
