@@ -118,7 +118,7 @@ static const struct option fixed[] = {
 	{"key-cache-slabs:", "1"},
 	/* A server that came back is found soon, and a dead one costs little:
 	 * it is tried with at most one question at a time. */
-	{"infra-host-ttl:", "60"},
+	{"infra-host-ttl:", "30"},
 	{"infra-keep-probing:", "yes"},
 	{"infra-cache-max-rtt:", "8000"},
 	{"insecure-lan-zones:", "yes"},    /* RFC 6303: nobody signs them */
