@@ -148,6 +148,36 @@ def test_session(s, name):
             assert to[8:-1] not in listening, "holds a listening socket"
 
 
+def listening_unix():
+    rows = [r.split() for r in pathlib.Path("/proc/net/unix").read_text()
+            .split("\n")[1:] if r]
+    return {r[6] for r in rows if int(r[3], 16) & 0x10000}
+
+
+def test_session_of_a_user_of_this_host(s):
+    """Whoever comes by submit_socket, root too, meets the same cage."""
+    s.before = set(s.daemons["smtpd"].children())
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(str(s.dir / "submit" / "smtp.sock"))
+        assert sock.recv(200)[:3] == b"220"
+        pid = session_of(s, "smtpd", sock)
+        for line in (b"EHLO client.example", f"MAIL FROM:<x@{DOMAIN}>",
+                     f"RCPT TO:<ann@{DOMAIN}>"):
+            line = line if isinstance(line, bytes) else line.encode()
+            sock.sendall(line + b"\r\n")
+            assert sock.recv(4096)[:3] == b"250"
+        check(s, pid, "smtpd session", *ids("postern-smtpd"), 0, EMPTY)
+        assert os.readlink(f"/proc/{pid}/cwd") == str(s.run_dir / "empty")
+        listening = listening_unix()
+        assert listening
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            to = os.readlink(f"/proc/{pid}/fd/{fd}")
+            if int(fd) > 2:
+                assert to.startswith(("socket:", "pipe:")), (fd, to)
+            assert to[8:-1] not in listening, "holds a listening socket"
+
+
 def test_delivery_processes(s):
     """One for the virtual users, one for carol, with her rights."""
     s.send("x@client.example", [f"ann@{DOMAIN}", f"carol@{DOMAIN}"],
