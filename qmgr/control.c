@@ -22,11 +22,6 @@
 
 #define PEERS_MAX 16
 
-struct answer {
-	enum control_result result;
-	const char *text;
-};
-
 static const struct answer not_found = {CONTROL_NOT_FOUND,
     "no such message in the queue"};
 static const struct answer log_says = {CONTROL_FAILED,
@@ -83,8 +78,7 @@ stop_active(struct qmgr *qm, struct message *m, enum want want,
 	message_stop(qm, m);
 	if (m->nlive > 0)
 		return busy;
-	TAILQ_REMOVE(m->is_stuck ? &qm->stuck : &qm->settle, m, end);
-	m->on_end = m->is_stuck = false;
+	settle_remove(qm, m);
 	return settle_message(qm, m) ? (struct answer){CONTROL_DONE, done} :
 	    log_says;
 }
@@ -262,36 +256,57 @@ drop(struct qmgr *qm, const struct mail_id *id, struct slice reason)
 	return a;
 }
 
+/* False: it breaks the contract. */
+static bool
+do_act(struct qmgr *qm, const struct control_act *act, struct answer *a)
+{
+	struct mail_id id;
+
+	if (!id_parse(act->id, &id))
+		return false;
+	switch (act->action) {
+	case CONTROL_HOLD:
+		*a = hold(qm, &id, act->reason);
+		return true;
+	case CONTROL_RELEASE:
+		*a = release(qm, &id, act->reason);
+		return true;
+	case CONTROL_RETRY:
+		*a = retry(qm, &id, act->reason);
+		return true;
+	case CONTROL_REMOVE:
+		*a = drop(qm, &id, act->reason);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool
 control_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
     const int *fds, size_t nfds)
 {
-	const struct control_act *act = &((const union control_msg *)msg)->act;
+	const union control_msg *c = msg;
 	struct control_acted acted;
 	struct answer a = {CONTROL_FAILED, "qmgr is ending"};
 	struct qmgr *qm = arg;
-	struct mail_id id;
 
 	(void)fds, (void)nfds;
-	if (type != CONTROL_ACT || !id_parse(act->id, &id))
-		return false;
-	if (!qm->stopping)
-		switch (act->action) {
-		case CONTROL_HOLD:
-			a = hold(qm, &id, act->reason);
-			break;
-		case CONTROL_RELEASE:
-			a = release(qm, &id, act->reason);
-			break;
-		case CONTROL_RETRY:
-			a = retry(qm, &id, act->reason);
-			break;
-		case CONTROL_REMOVE:
-			a = drop(qm, &id, act->reason);
-			break;
-		default:
+	switch (type) {
+	case CONTROL_LIST:
+		control_list(qm, p, c->list.dest);
+		return true;
+	case CONTROL_ACT:
+		if (!qm->stopping && !do_act(qm, &c->act, &a))
 			return false;
-		}
+		break;
+	case CONTROL_DEST:
+		if (!qm->stopping)
+			a = control_dest(qm, &c->dest);
+		break;
+	default:
+		return false;
+	}
 	acted.result = a.result;
 	acted.text = slice_of(a.text);
 	chan_peer_send(p, CONTROL_ACTED, &acted);
@@ -301,7 +316,8 @@ control_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 void
 control_init(struct qmgr *qm)
 {
-	static const struct chan_server_ops ops = {.record = control_record};
+	static const struct chan_server_ops ops = {.record = control_record,
+	    .closed = control_closed};
 	const uid_t uids[] = {0, qm->uid};
 
 	qm->control = chan_server_new(qm->loop, qm->control_fd,

@@ -14,8 +14,7 @@
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
 
-/* The descriptor for a job, or what is wrong: with the message, or with us. */
-static int
+int
 job_open(struct qmgr *qm, struct message *m, enum start *failed)
 {
 	int fd = openat(qm->dirs[m->dir], m->id.s,
@@ -141,6 +140,7 @@ static bool
 deliver_record(struct qmgr *qm, struct lane *lane, uint16_t type,
     const union delivery_msg *msg)
 {
+	struct rcpts freed;
 	struct rcpt *r;
 
 	switch (type) {
@@ -154,7 +154,7 @@ deliver_record(struct qmgr *qm, struct lane *lane, uint16_t type,
 			    LU("job", msg->done.job));
 			return false;
 		}
-		lane_release(qm, r);
+		lane_release(qm, r, &freed);
 		done(qm, r, &msg->done);
 		return true;
 	default:

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/proto/delivery.h"
@@ -140,6 +141,66 @@ build(const struct rcpt *r, const struct chain *chain, struct qexpansion *v,
 	return good && !targets->overflow;
 }
 
+/* How many took row's place, and was it a list? */
+static size_t
+children(struct qfile *q, uint32_t number, bool *list)
+{
+	const struct qrcpt *row;
+	size_t n = 0;
+
+	*list = false;
+	for (size_t i = 0; i < qfile_nrcpts(q); i++) {
+		row = qfile_rcpt(q, i);
+		if (row->parent != number)
+			continue;
+		n++;
+		/* What it was given itself: it has no notify then. */
+		*list |= row->has_sender && row->notify == 0;
+	}
+	return n;
+}
+
+bool
+expansion_is_list(struct qfile *q, uint32_t number)
+{
+	bool list;
+
+	(void)children(q, number, &list);
+	return list;
+}
+
+bool
+expansion_owed(struct qfile *q, const struct qrcpt *row)
+{
+	bool list;
+
+	if (row->state != QSTATE_EXPANDED || row->told ||
+	    (row->notify & NOTIFY_SUCCESS) == 0)
+		return false;
+	return children(q, row->number, &list) != 1 || list;
+}
+
+/* RFC 3461 5.2.7: the sender who asked for success hears of it; what is said
+ * stands in the journal first. */
+static void
+owe_notice(struct message *m, const struct qrcpt *row, uint32_t n)
+{
+	struct qattempt a = {.number = row->number,
+	    .at_ms = clock_real_ms(),
+	    .outcome = "expanded",
+	    .host = SLICE_EMPTY};
+	struct status st;
+
+	if (!expansion_owed(m->q, row))
+		return;
+	/* RFC 3463: destination mailbox address valid */
+	status_set(&st, 250, 1, 5, "passed on to %u recipient%s", (unsigned)n,
+	    n == 1 ? "" : "s");
+	a.status = &st;
+	(void)qfile_add_attempts(m->q, &a, 1);
+	m->owed++;
+}
+
 static void
 log_expanded(const struct rcpt *r, const struct qexpansion *v)
 {
@@ -160,8 +221,10 @@ append(struct rcpt *r, const struct chain *chain)
 	if (build(r, chain, v, &targets) &&
 	    qfile_find(r->m->q, r->number, &row))
 		result = qfile_add_expansion(r->m->q, row, v, r->nplaces);
-	if (result == 0)
+	if (result == 0) {
 		log_expanded(r, v);
+		owe_notice(r->m, qfile_rcpt(r->m->q, row), r->nplaces);
+	}
 	buf_free(&targets);
 	free(v);
 	return result;

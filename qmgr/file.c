@@ -139,6 +139,7 @@ record_attempts(struct message *m)
 		a.host = slice_of(o->host);
 		a.status = &o->status;
 		a.rule = o->rule;
+		a.remote = o->remote;
 		MEM_PUSH(v, n, cap, a);
 	}
 	result = qfile_add_attempts(m->q, v, n);
@@ -146,24 +147,87 @@ record_attempts(struct message *m)
 	return result;
 }
 
-/* The states of those that will not be tried again; *any: there were some. */
-static int
-record_states(struct qmgr *qm, struct message *m, bool *any)
-{
-	struct rcpt *r, *next;
+/* Those that will not be tried again get their states; *any: there were some.
+ * The rows rise nearly always: sorting costs nothing then. */
+struct mark {
 	size_t row;
+	char state;
+};
 
-	for (r = TAILQ_FIRST(&m->ended); r != NULL; r = next) {
-		next = TAILQ_NEXT(r, list);
-		free(r->outcome); /* it is in the journal now */
-		r->outcome = NULL;
-		if (r->state != QSTATE_TODO &&
-		    (!qfile_find(m->q, r->number, &row) ||
-		    qfile_set_state(m->q, row, r->state) != 0))
-			return -1;
-		*any |= r->state != QSTATE_TODO;
-		message_drop_rcpt(qm, r);
+static int
+by_row(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static int
+write_marks(struct qfile *q, struct mark *v, size_t n)
+{
+	size_t *rows = mem_array(n, sizeof(*rows));
+	char *states = mem_array(n, 1);
+	int result;
+
+	qsort(v, n, sizeof(*v), by_row);
+	for (size_t i = 0; i < n; i++) {
+		rows[i] = v[i].row;
+		states[i] = v[i].state;
 	}
+	result = qfile_set_states(q, rows, states, n);
+	free(rows);
+	free(states);
+	return result;
+}
+
+static int
+record_states(struct message *m, bool *any)
+{
+	struct mark *v = NULL, mark;
+	size_t n = 0, cap = 0;
+	struct rcpt *r;
+	int result = 0;
+
+	TAILQ_FOREACH(r, &m->ended, list) {
+		if (r->state == QSTATE_TODO)
+			continue;
+		mark.state = r->state;
+		if (qfile_find(m->q, r->number, &mark.row))
+			MEM_PUSH(v, n, cap, mark);
+		else
+			result = -1;
+	}
+	*any = n > 0;
+	if (n > 0 && result == 0)
+		result = write_marks(m->q, v, n);
+	free(v);
+	return result;
+}
+
+/* Repeating it after a failure does not write attempts twice. */
+static void
+forget_outcomes(struct message *m)
+{
+	struct rcpt *r;
+
+	TAILQ_FOREACH(r, &m->ended, list) {
+		free(r->outcome);
+		r->outcome = NULL;
+	}
+}
+
+static int
+record_all(struct qmgr *qm, struct message *m, bool *any)
+{
+	struct rcpt *r;
+
+	if (record_attempts(m) != 0)
+		return -1;
+	forget_outcomes(m);
+	if (record_states(m, any) != 0)
+		return -1;
+	while ((r = TAILQ_FIRST(&m->ended)) != NULL)
+		message_drop_rcpt(qm, r);
 	return 0;
 }
 
@@ -179,7 +243,7 @@ file_record(struct qmgr *qm, struct message *m)
 		return true;
 	if (!file_need(qm, m))
 		return false;
-	if (record_attempts(m) != 0 || record_states(qm, m, &any) != 0) {
+	if (record_all(qm, m, &any) != 0) {
 		if (!m->told)
 			LOG_ERROR("outcome-not-written", LS("id", m->id.s),
 			    LS("dir", qdir_names[m->dir]), LE());

@@ -1,15 +1,18 @@
 /*
- * Turns: who goes next to authd, local or the spawner.  Runs in qmgr; no input
- * of its own.
+ * Turns: who goes next to authd, local, the spawner, remote or bounce.  Runs in
+ * qmgr; no input of its own.
  *
- * Each lane has a ring of messages with recipients that are ready for it, one
- * ring for fresh mail and one for retries.  One recipient is taken from the
- * message at the front, which then goes to the end: a message with 100,000
- * recipients and one with a single recipient get every second job.  A recipient
- * whose mailbox has jobs enough is parked there and keeps nobody waiting.
+ * Each lane has a ring of senders (flow.h) for each kind of mail.  From the
+ * sender at the front one recipient is taken of the message at the front, then
+ * both go to the end: a message with 100,000 recipients and one with a single
+ * recipient get every second job, and so do somebody's thousand messages and
+ * somebody else's one.  A recipient whose destination has jobs enough is parked
+ * there and keeps nobody waiting.
+ *
+ * Several recipients of a message that share a job are led by one of them; it
+ * alone is seen here.
  */
 #include <assert.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,114 +21,28 @@
 #include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/io/loop.h"
+#include "qmgr/dest.h"
+#include "qmgr/flow.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
 #define NO_JOB UINT32_MAX
-#define DESTS 1024        /* buckets of destinations with jobs */
-#define RESOLVES_MAX 256  /* questions at once */
-#define RETRY_EVERY 8     /* each so many picks is a retry's first */
+#define RESOLVES_MAX 512  /* questions at once */
 #define PATIENCE_MS 5000  /* a daemon that restarts is back by then */
 #define PAUSE_MS 100
 #define LOSSES_MAX 3
 
-/* Somewhere jobs go to at the same time: a mailbox, a user's programs. */
-struct dest {
-	LIST_ENTRY(dest) hash;
-	const struct lane *lane;
-	struct rcpts parked;
-	uint32_t slots; /* taken or kept */
-	uint32_t users; /* recipients that point here */
-	size_t len;
-	char key[];
-};
-
-/* ---- destinations ---- */
-
-static size_t
-dest_hash(const struct lane *lane, struct slice key)
-{
-	uint64_t h = (uint64_t)(uintptr_t)lane ^ UINT64_C(14695981039346656037);
-
-	for (size_t i = 0; i < key.len; i++)
-		h = (h ^ (uint64_t)tolower((unsigned char)key.p[i])) *
-		    UINT64_C(1099511628211);
-	return (size_t)(h >> 32) % DESTS;
-}
-
-static struct dest *
-dest_find(struct qmgr *qm, const struct lane *lane, size_t bucket,
-    struct slice key)
-{
-	struct dest *d;
-
-	LIST_FOREACH(d, &qm->dests[bucket], hash)
-		if (d->lane == lane &&
-		    slice_ieq((struct slice){d->key, d->len}, key))
-			return d;
-	return NULL;
-}
-
-static void
-dest_join(struct qmgr *qm, struct lane *lane, struct rcpt *r)
-{
-	struct slice key = r->place->address;
-	size_t bucket = dest_hash(lane, key);
-	struct dest *d = dest_find(qm, lane, bucket, key);
-
-	if (d == NULL) {
-		d = mem_alloc(sizeof(*d) + key.len + 1);
-		d->lane = lane;
-		d->len = key.len;
-		memcpy(d->key, key.p, key.len);
-		TAILQ_INIT(&d->parked);
-		LIST_INSERT_HEAD(&qm->dests[bucket], d, hash);
-	}
-	d->users++;
-	r->dest = d;
-}
-
-static void
-dest_leave(struct rcpt *r)
-{
-	struct dest *d = r->dest;
-
-	r->dest = NULL;
-	assert(d->users > 0);
-	if (--d->users > 0)
-		return;
-	assert(d->slots == 0 && TAILQ_EMPTY(&d->parked));
-	LIST_REMOVE(d, hash);
-	free(d);
-}
-
-/* r's slot goes to whoever waits for one. */
-static void
-slot_pass(struct qmgr *qm, struct rcpt *r)
-{
-	struct dest *d = r->dest;
-	struct rcpt *next;
-
-	if (!r->slot)
-		return;
-	r->slot = false;
-	next = TAILQ_FIRST(&d->parked);
-	if (next == NULL) {
-		d->slots--;
-		return;
-	}
-	TAILQ_REMOVE(&d->parked, next, list);
-	next->slot = true;
-	lane_add(qm, next, next->lane, true);
-}
+/* Of fifteen picks so many are each kind's, if it has anything to go. */
+static const int32_t weights[TURN_COUNT] = {
+	[TURN_NORMAL] = 8, [TURN_BOUNCE] = 2, [TURN_BULK] = 3, [TURN_RETRY] = 2};
 
 /* ---- jobs ---- */
 
 static uint64_t
 job_new(struct lane *lane, struct rcpt *r)
 {
-	struct job job = {NULL, 0, NO_JOB};
+	struct job job = {NULL, 0, NO_JOB, 0};
 	uint32_t n = lane->free_job;
 
 	if (n == NO_JOB) {
@@ -135,6 +52,7 @@ job_new(struct lane *lane, struct rcpt *r)
 	lane->free_job = lane->jobs[n].next;
 	lane->jobs[n].r = r;
 	lane->jobs[n].serial++;
+	lane->jobs[n].at_ms = clock_mono_ms();
 	return (uint64_t)lane->jobs[n].serial << 32 | n;
 }
 
@@ -161,10 +79,6 @@ lane_find(struct lane *lane, uint64_t job)
 static void
 job_take(struct qmgr *qm, struct lane *lane, struct rcpt *r)
 {
-	if (r->dest != NULL && !r->slot) {
-		r->dest->slots++;
-		r->slot = true;
-	}
 	r->phase = PHASE_RUNNING;
 	r->job = job_new(lane, r);
 	lane->running[r->m->turn]++;
@@ -172,8 +86,25 @@ job_take(struct qmgr *qm, struct lane *lane, struct rcpt *r)
 		r->m->nrunning++;
 }
 
+/* Those it leads go to `out`, idle and without a destination. */
+static void
+disband(struct rcpt *leader, struct rcpts *out)
+{
+	struct rcpt *r;
+
+	while ((r = TAILQ_FIRST(&leader->led)) != NULL) {
+		TAILQ_REMOVE(&leader->led, r, list);
+		dest_leave(r);
+		r->leader = NULL;
+		r->phase = PHASE_IDLE;
+		if (out != NULL)
+			TAILQ_INSERT_TAIL(out, r, list);
+	}
+	leader->nled = 0;
+}
+
 void
-lane_release(struct qmgr *qm, struct rcpt *r)
+lane_release(struct qmgr *qm, struct rcpt *r, struct rcpts *freed)
 {
 	struct lane *lane = &qm->lanes[r->lane];
 
@@ -182,17 +113,22 @@ lane_release(struct qmgr *qm, struct rcpt *r)
 	lane->running[r->m->turn]--;
 	if (r->lane != LANE_RESOLVE)
 		r->m->nrunning--;
-	r->phase = PHASE_READY;
-	if (r->dest != NULL) {
-		slot_pass(qm, r);
+	r->phase = PHASE_IDLE;
+	TAILQ_INIT(freed);
+	TAILQ_INSERT_TAIL(freed, r, list);
+	disband(r, freed);
+	if (r->dest != NULL)
 		dest_leave(r);
-	}
 }
 
 uint32_t
 lane_running(const struct lane *lane)
 {
-	return lane->running[TURN_FRESH] + lane->running[TURN_RETRY];
+	uint32_t n = 0;
+
+	for (int turn = 0; turn < TURN_COUNT; turn++)
+		n += lane->running[turn];
+	return n;
 }
 
 /* ---- turns ---- */
@@ -200,17 +136,31 @@ lane_running(const struct lane *lane)
 static void
 ring_leave(struct lane *lane, enum lane_no no, struct message *m)
 {
-	if (m->on_ring[no])
-		TAILQ_REMOVE(&lane->ring[m->turn], m, ring[no]);
+	struct flow *f = m->flow;
+
+	if (!m->on_ring[no])
+		return;
 	m->on_ring[no] = false;
+	TAILQ_REMOVE(&f->queue[no], m, ring[no]);
+	if (!TAILQ_EMPTY(&f->queue[no]))
+		return;
+	f->on_ring[no] = false;
+	TAILQ_REMOVE(&lane->ring[f->turn], f, ring[no]);
 }
 
 static void
 ring_join(struct lane *lane, enum lane_no no, struct message *m)
 {
-	if (!m->on_ring[no])
-		TAILQ_INSERT_TAIL(&lane->ring[m->turn], m, ring[no]);
+	struct flow *f = m->flow;
+
+	if (m->on_ring[no])
+		return;
 	m->on_ring[no] = true;
+	TAILQ_INSERT_TAIL(&f->queue[no], m, ring[no]);
+	if (f->on_ring[no])
+		return;
+	f->on_ring[no] = true;
+	TAILQ_INSERT_TAIL(&lane->ring[f->turn], f, ring[no]);
 }
 
 void
@@ -221,8 +171,6 @@ lane_add(struct qmgr *qm, struct rcpt *r, enum lane_no no, bool back)
 
 	r->phase = PHASE_READY;
 	r->lane = (uint8_t)no;
-	if (lane->dest_limit > 0 && r->dest == NULL)
-		dest_join(qm, lane, r);
 	if (back)
 		TAILQ_INSERT_HEAD(&m->ready[no], r, list);
 	else
@@ -235,59 +183,145 @@ lane_remove(struct qmgr *qm, struct rcpt *r)
 {
 	struct message *m = r->m;
 
-	if (r->phase == PHASE_PARKED) {
-		TAILQ_REMOVE(&r->dest->parked, r, list);
-	} else {
-		assert(r->phase == PHASE_READY);
+	switch ((enum phase)r->phase) {
+	case PHASE_READY:
 		TAILQ_REMOVE(&m->ready[r->lane], r, list);
 		if (TAILQ_EMPTY(&m->ready[r->lane]))
 			ring_leave(&qm->lanes[r->lane], r->lane, m);
+		break;
+	case PHASE_GATHERING:
+		TAILQ_REMOVE(&r->dest->gathering, r, list);
+		m->ngathering--;
+		break;
+	case PHASE_LED:
+		TAILQ_REMOVE(&r->leader->led, r, list);
+		r->leader->nled--;
+		break;
+	default:
+		assert(r->phase == PHASE_PARKED);
+		break; /* dest_leave */
 	}
-	r->phase = PHASE_READY;
-	if (r->dest != NULL) {
-		slot_pass(qm, r);
+	disband(r, NULL);
+	if (r->dest != NULL)
 		dest_leave(r);
+	r->leader = NULL;
+	r->phase = PHASE_IDLE;
+}
+
+/* One that is on no list and those it leads, all idle, without a destination */
+static void
+collect(struct rcpt *r, struct rcpts *all)
+{
+	TAILQ_INIT(all);
+	TAILQ_INSERT_TAIL(all, r, list);
+	r->phase = PHASE_IDLE;
+	disband(r, all);
+	if (r->dest != NULL)
+		dest_leave(r);
+}
+
+/* It cannot go there now: all in its job wait on disk. */
+static void
+park_all(struct qmgr *qm, struct rcpt *r)
+{
+	struct dest *d = r->dest;
+	struct message *m = r->m;
+	struct rcpts all;
+
+	dest_hold(d);
+	collect(r, &all);
+	while ((r = TAILQ_FIRST(&all)) != NULL) {
+		TAILQ_REMOVE(&all, r, list);
+		outcome_park(qm, r, d);
 	}
+	dest_drop(d);
+	message_progress(qm, m);
 }
 
 /* The next of one ring, off its lists; NULL: none that may start. */
 static struct rcpt *
-pick_from(struct lane *lane, enum lane_no no, enum turn turn)
+pick_from(struct qmgr *qm, struct lane *lane, enum lane_no no, enum turn turn)
 {
 	struct message *m;
+	struct flow *f;
 	struct rcpt *r;
 
-	while ((m = TAILQ_FIRST(&lane->ring[turn])) != NULL) {
+	while ((f = TAILQ_FIRST(&lane->ring[turn])) != NULL) {
+		m = TAILQ_FIRST(&f->queue[no]);
 		r = TAILQ_FIRST(&m->ready[no]);
 		TAILQ_REMOVE(&m->ready[no], r, list);
 		ring_leave(lane, no, m);
 		if (!TAILQ_EMPTY(&m->ready[no]))
 			ring_join(lane, no, m);
-		if (r->dest == NULL || r->slot ||
-		    r->dest->slots < lane->dest_limit)
+		/* The others of this sender come after those of all others. */
+		if (f->on_ring[no]) {
+			TAILQ_REMOVE(&lane->ring[turn], f, ring[no]);
+			TAILQ_INSERT_TAIL(&lane->ring[turn], f, ring[no]);
+		}
+		switch (r->dest == NULL ? DEST_GO : dest_ask(r->dest, r)) {
+		case DEST_GO:
 			return r;
-		r->phase = PHASE_PARKED;
-		TAILQ_INSERT_TAIL(&r->dest->parked, r, list);
+		case DEST_LATER:
+			break;
+		case DEST_SHUT:
+			park_all(qm, r);
+			break;
+		}
 	}
 	return NULL;
 }
 
-static struct rcpt *
-pick(struct lane *lane, enum lane_no no, uint32_t most)
+/* The kind of mail whose turn it is; TURN_COUNT: nobody's. */
+static enum turn
+choose(struct lane *lane, const bool allowed[TURN_COUNT])
 {
-	/* A quarter is never taken by retries, which may all be slow. */
-	bool retry_ok = lane->running[TURN_RETRY] < (most > 1 ?
-	    most - (most + 3) / 4 : 1);
-	bool retry_first = lane->picks++ % RETRY_EVERY == RETRY_EVERY - 1;
-	struct rcpt *r = NULL;
+	enum turn best = TURN_COUNT;
+	int32_t total = 0;
 
-	if (retry_ok && retry_first)
-		r = pick_from(lane, no, TURN_RETRY);
-	if (r == NULL)
-		r = pick_from(lane, no, TURN_FRESH);
-	if (r == NULL && retry_ok && !retry_first)
-		r = pick_from(lane, no, TURN_RETRY);
-	return r;
+	for (int turn = 0; turn < TURN_COUNT; turn++) {
+		if (!allowed[turn] || TAILQ_EMPTY(&lane->ring[turn]))
+			continue;
+		lane->credit[turn] += weights[turn];
+		total += weights[turn];
+		if (best == TURN_COUNT ||
+		    lane->credit[turn] > lane->credit[best])
+			best = (enum turn)turn;
+	}
+	if (best != TURN_COUNT)
+		lane->credit[best] -= total;
+	return best;
+}
+
+static struct rcpt *
+pick(struct qmgr *qm, struct lane *lane, enum lane_no no, uint32_t most)
+{
+	uint32_t normal = lane->running[TURN_NORMAL];
+	/* A quarter is never taken by others than fresh mail. */
+	bool others = lane_running(lane) - normal <
+	    (most > 1 ? most - (most + 3) / 4 : 1);
+	bool allowed[TURN_COUNT] = {true, others, others, others};
+	enum turn turn;
+	struct rcpt *r;
+
+	while ((turn = choose(lane, allowed)) != TURN_COUNT) {
+		r = pick_from(qm, lane, no, turn);
+		if (r != NULL)
+			return r;
+	}
+	return NULL;
+}
+
+/* r could not be started: as before. */
+static void
+give_back(struct qmgr *qm, struct rcpt *r, enum lane_no no)
+{
+	struct lane *lane = &qm->lanes[no];
+
+	job_free(lane, r->job);
+	lane->running[r->m->turn]--;
+	if (no != LANE_RESOLVE)
+		r->m->nrunning--;
+	lane_add(qm, r, no, true);
 }
 
 static void
@@ -299,20 +333,18 @@ pump_one(struct qmgr *qm, struct lane *lane, enum lane_no no)
 	struct rcpt *r;
 
 	while (lane->up && !lane->paused && lane_running(lane) < most &&
-	    (r = pick(lane, no, most)) != NULL) {
+	    (r = pick(qm, lane, no, most)) != NULL) {
 		job_take(qm, lane, r);
 		switch (lane->start(qm, r, r->job)) {
 		case START_OK:
 			any = true;
 			break;
 		case START_NOT:
-			lane_release(qm, r);
-			lane_add(qm, r, no, true);
+			give_back(qm, r, no);
 			message_stop(qm, r->m);
 			break;
 		case START_PAUSE:
-			lane_release(qm, r);
-			lane_add(qm, r, no, true);
+			give_back(qm, r, no);
 			lane->paused = true;
 			loop_timer_in(lane->pause, PAUSE_MS);
 			break;
@@ -326,14 +358,23 @@ pump_one(struct qmgr *qm, struct lane *lane, enum lane_no no)
 static void
 shelve(struct qmgr *qm, struct lane *lane, enum lane_no no)
 {
+	struct rcpts all;
 	struct message *m;
+	struct flow *f;
 	struct rcpt *r;
 
 	for (int turn = 0; turn < TURN_COUNT; turn++)
-		while ((m = TAILQ_FIRST(&lane->ring[turn])) != NULL) {
+		while ((f = TAILQ_FIRST(&lane->ring[turn])) != NULL) {
+			m = TAILQ_FIRST(&f->queue[no]);
 			r = TAILQ_FIRST(&m->ready[no]);
-			lane_remove(qm, r);
-			outcome_shelve(qm, r);
+			TAILQ_REMOVE(&m->ready[no], r, list);
+			if (TAILQ_EMPTY(&m->ready[no]))
+				ring_leave(lane, no, m);
+			collect(r, &all);
+			while ((r = TAILQ_FIRST(&all)) != NULL) {
+				TAILQ_REMOVE(&all, r, list);
+				outcome_shelve(qm, r, no);
+			}
 		}
 }
 
@@ -358,58 +399,73 @@ lane_pump(struct qmgr *qm)
 void
 lane_up(struct qmgr *qm, struct lane *lane, uint32_t capacity)
 {
+	(void)qm; /* its shelf is taken from in the next round */
 	lane->up = true;
 	lane->shelving = false;
 	lane->capacity = capacity > 0 ? capacity : 1;
 	loop_timer_stop(lane->patience);
-	wait_unshelve(qm->wait, clock_real_ms());
+}
+
+/* The daemon is gone while it had r. */
+static void
+lost(struct qmgr *qm, struct lane *lane, struct rcpt *r)
+{
+	struct message *m = r->m;
+	struct status st;
+
+	if (m->stopped) {
+		/* It is wanted elsewhere, or its file is gone. */
+		message_drop_rcpt(qm, r);
+		message_progress(qm, m);
+		return;
+	}
+	if (r->lane == LANE_RESOLVE || ++r->losses < LOSSES_MAX) {
+		route_rcpt(qm, r);
+		return;
+	}
+	/* It may be this very message that kills it. */
+	status_set(&st, 451, 3, 0, "%s went away during the delivery",
+	    lane->name);
+	if (r->report != NULL)
+		report_ended(qm, r, &st, SLICE_EMPTY);
+	else
+		outcome_set(qm, r, &st, SLICE_EMPTY);
 }
 
 void
 lane_down(struct qmgr *qm, struct lane *lane)
 {
-	struct status st;
+	struct rcpts all;
 	struct rcpt *r;
 
 	lane->up = false;
 	loop_timer_in(lane->patience, qm->patience_ms);
 	for (uint32_t i = 0; i < lane->njobs; i++) {
-		r = lane->jobs[i].r;
-		if (r == NULL)
+		if (lane->jobs[i].r == NULL)
 			continue;
-		lane_release(qm, r);
-		if (r->m->stopped) {
-			/* It is wanted elsewhere, or its file is gone. */
-			struct message *m = r->m;
-
-			message_drop_rcpt(qm, r);
-			message_progress(qm, m);
-			continue;
+		lane_release(qm, lane->jobs[i].r, &all);
+		while ((r = TAILQ_FIRST(&all)) != NULL) {
+			TAILQ_REMOVE(&all, r, list);
+			lost(qm, lane, r);
 		}
-		if (r->lane == LANE_RESOLVE || ++r->losses < LOSSES_MAX) {
-			route_rcpt(qm, r);
-			continue;
-		}
-		/* It may be this very message that kills it. */
-		status_set(&st, 451, 3, 0, "%s went away during the delivery",
-		    lane->name);
-		outcome_set(qm, r, &st, SLICE_EMPTY);
 	}
 }
-
 
 void
 lane_end(struct qmgr *qm, struct lane *lane)
 {
+	struct rcpts all;
 	struct rcpt *r;
 
 	lane->up = false;
 	for (uint32_t i = 0; i < lane->njobs; i++) {
-		r = lane->jobs[i].r;
-		if (r == NULL)
+		if (lane->jobs[i].r == NULL)
 			continue;
-		lane_release(qm, r);
-		message_drop_rcpt(qm, r);
+		lane_release(qm, lane->jobs[i].r, &all);
+		while ((r = TAILQ_FIRST(&all)) != NULL) {
+			TAILQ_REMOVE(&all, r, list);
+			message_drop_rcpt(qm, r);
+		}
 	}
 	free(lane->jobs);
 	lane->jobs = NULL;
@@ -442,6 +498,9 @@ lane_limits(struct qmgr *qm)
 	struct lane *spawner = &qm->lanes[LANE_SPAWNER];
 
 	qm->lanes[LANE_RESOLVE].limit = RESOLVES_MAX;
+	/* What the other side says it can. */
+	qm->lanes[LANE_REMOTE].limit = UINT32_MAX;
+	qm->lanes[LANE_REPORT].limit = UINT32_MAX;
 	local->limit = (uint32_t)qm->conf.local_concurrency;
 	local->dest_limit = (uint32_t)qm->conf.mailbox_concurrency;
 	spawner->limit = (uint32_t)qm->conf.pipe_processes_max;
@@ -452,16 +511,16 @@ void
 lane_init(struct qmgr *qm)
 {
 	static const char *const names[LANE_COUNT] = {"authd", "local",
-	    "spawner"};
+	    "spawner", "remote", "bounce"};
 	struct lane *lane;
 
 	if (qm->patience_ms == 0)
 		qm->patience_ms = PATIENCE_MS;
-	qm->dests = mem_array(DESTS, sizeof(*qm->dests));
 	for (unsigned no = 0; no < LANE_COUNT; no++) {
 		lane = &qm->lanes[no];
 		lane->name = names[no];
 		lane->free_job = NO_JOB;
+		lane->shelf = wait_line_new(qm->wait);
 		for (int turn = 0; turn < TURN_COUNT; turn++)
 			TAILQ_INIT(&lane->ring[turn]);
 		lane->pause = loop_timer_new(qm->loop, pause_over, lane);

@@ -17,17 +17,26 @@
 #include "common/mail/qfile.h"
 #include "qmgr/lane.h"
 
-#define RCPTS_AT_ONCE 100 /* recipients of one message in memory */
+/* Recipients of one message in memory; the second when there are many of other
+ * messages. */
+#define RCPTS_AT_ONCE 4000
+#define RCPTS_CROWDED 50
+#define RCPTS_TOGETHER 100000
 
-struct chan_list;
 struct dest;
+struct flow;
+struct notice_new;
 struct place;
 struct qmgr;
+struct report;
 struct wait_info;
 
 enum phase {
+	PHASE_IDLE,      /* on no list, within a handler */
 	PHASE_READY,     /* on message.ready[lane]: waits for its turn */
-	PHASE_PARKED,    /* on dest.parked: its mailbox has jobs enough */
+	PHASE_PARKED,    /* on dest.parked: there are jobs enough */
+	PHASE_GATHERING, /* on dest.gathering: leads, others may come along */
+	PHASE_LED,       /* on leader.led: in one job with it */
 	PHASE_RUNNING,   /* a request or job is under way */
 	PHASE_EXPANDING, /* on qmgr.expanding: its places are to be written */
 	PHASE_JOURNAL,   /* ... and are being written */
@@ -38,8 +47,9 @@ enum phase {
 struct outcome {
 	struct status status;
 	int64_t at_ms, next_ms; /* wall clock */
-	const char *what;       /* "deferred" or "failed" */
-	const char *rule;       /* see struct retry */
+	const char *what;       /* "deferred", "failed", ... */
+	const char *rule;       /* see struct retry; may be NULL */
+	bool remote;            /* status has the next host's own words */
 	char host[];            /* NUL-terminated */
 };
 
@@ -48,21 +58,29 @@ struct rcpt {
 	TAILQ_ENTRY(rcpt) list; /* see enum phase */
 	struct message *m;
 	struct dest *dest;      /* it has a slot there or waits for one */
+	struct rcpt *leader;    /* LED */
+	struct rcpts led;       /* those in one job with it */
+	uint32_t nled;
 	struct place *place;    /* owned: where it goes, once that is known */
 	struct place **places;  /* owned: what a resolution gave */
 	uint32_t nplaces, places_cap;
 	struct outcome *outcome; /* owned */
+	struct report *report;   /* owned: no recipient, but a notice */
 	uint64_t job;            /* its number in the lane while it runs */
-	uint32_t number, kind, parent; /* as in struct qrcpt */
+	uint64_t tag;            /* its place among the parked ones */
+	int64_t next_ms;         /* as its file says */
+	uint32_t number, kind, parent, notify; /* as in struct qrcpt */
 	uint32_t attempts;       /* before this one */
 	uint8_t lane, phase;
 	uint8_t losses;          /* daemons that went away over it */
 	char state;              /* enum qstate, when ended */
 	bool slot;               /* a slot of dest is taken or kept for it */
+	bool resolving;          /* counted in message.nresolving */
+	bool early;              /* not due by its own time */
 	bool too_many;           /* more places than expansion_max */
 	bool crowded;            /* no room for its places now */
-	struct slice address, target, sender;
 	bool has_sender;
+	struct slice address, orcpt, target, sender;
 	char room[];             /* what the slices point to */
 };
 
@@ -80,10 +98,10 @@ enum verdict {
 
 struct message {
 	LIST_ENTRY(message) hash;
-	TAILQ_ENTRY(message) ring[LANE_COUNT]; /* lane.ring[turn] */
+	TAILQ_ENTRY(message) ring[LANE_COUNT]; /* flow.queue[lane] */
 	TAILQ_ENTRY(message) open;  /* qmgr.open */
 	TAILQ_ENTRY(message) soon;  /* qmgr.record */
-	TAILQ_ENTRY(message) end;   /* qmgr.settle or qmgr.stuck */
+	TAILQ_ENTRY(message) end;   /* qmgr.settle, .writing or .stuck */
 	struct mail_id id;
 	enum qdir dir;
 	enum turn turn;
@@ -91,6 +109,10 @@ struct message {
 	enum verdict verdict;
 	char *from;                 /* owned: reverse-path */
 	size_t from_len;
+	char *envid;                /* owned, or NULL; RFC 3461 4.4 */
+	uint32_t flags;             /* ENV_* */
+	int64_t by_at_ms;           /* deadline, or 0; RFC 2852 */
+	struct flow *flow;          /* its turns; it is one of its users */
 	struct qfile *q;            /* owned; NULL: not open */
 	size_t open_rcpts;          /* counted in qmgr.open_rcpts */
 	size_t big;                 /* counted in qmgr.big_rcpts */
@@ -99,26 +121,42 @@ struct message {
 	struct rcpts ended;
 	uint32_t nlive;             /* in memory and not ended */
 	uint32_t nrunning;          /* with a delivery under way */
+	uint32_t nresolving;        /* whose way is not known yet */
+	uint32_t ngathering;        /* that lead others, who may be among them */
 	size_t nfile, next;         /* recipients of the file; the next to be
 	                             * taken into memory */
 	size_t noriginal;           /* of them from the envelope */
 	size_t todo, failed;        /* of the file, by state ... */
+	size_t owed;                /* ... success notices owed ... */
 	bool counted;               /* ... which are only known then */
 	int64_t next_ms;            /* earliest retry seen, or WAIT_NEVER */
+	struct dest *park;          /* held: some wait for it, others for
+	                             * nothing else */
+	struct dest *fed;           /* held: it let the message in ... */
+	bool came;                  /* ... and knows that it came */
+	struct dest *only;          /* held: where all go that are deferred ... */
+	bool scattered;             /* ... there is no such place */
+	uint8_t *told_rows;         /* owned: bits, rows told of the delay */
 	uint64_t synced;            /* qmgr.sync_round it is queued for */
 	char *reason;               /* owned: for want */
 	size_t reason_len;
 	bool on_ring[LANE_COUNT];
-	bool on_record, on_end, is_stuck;
+	bool on_record, on_end, is_stuck, is_writing;
 	bool stopped;               /* no further recipient is taken */
 	bool taking;
 	bool attempted;             /* belongs into deferred/ */
-	bool shelved;               /* waits for a daemon */
+	bool shelved;               /* waits for a daemon ... */
+	uint8_t shelf;              /* ... of this lane */
 	bool suspect;               /* content is to be verified */
 	bool unsure;                /* found by a scan: what became of earlier
 	                             * attempts is not known */
+	bool early;                 /* recipients that are not due are taken too,
+	                             * and go if their destination wants it */
 	bool again;                 /* retry at once when settled */
 	bool told;                  /* the log knows why it is stuck */
+	bool warned, late;          /* the sender was told of the delay, of the
+	                             * deadline that passed */
+	bool mute;                  /* a notice failed: none until next time */
 	bool pinned, journalled;    /* expansion: the file stays open; synced */
 };
 
@@ -131,24 +169,70 @@ void expand_add(struct qmgr *qm, struct rcpt *r);
 bool expand_one(struct qmgr *qm, struct rcpt *r, struct place *p);
 /* Writes some; true if more are left. */
 bool expand_flush(struct qmgr *qm);
+/* row was expanded to several, or to a list, and the sender is to hear of it. */
+bool expansion_owed(struct qfile *q, const struct qrcpt *row);
+/* ... to a list: for its sender that is a delivery (RFC 3461 5.2.7.1). */
+bool expansion_is_list(struct qfile *q, uint32_t number);
 
 /* ---- outcome.c: what became of a recipient ---- */
 
 void outcome_set(struct qmgr *qm, struct rcpt *r, const struct status *status,
     struct slice host);
-/* Not delivered for a reason of our own: no attempt is counted. */
-void outcome_shelve(struct qmgr *qm, struct rcpt *r);
+/* The same from remote: d is where it was tried, what is how that is now. */
+struct outcome_from {
+	struct dest *dest;  /* or NULL */
+	struct slice host;
+	bool remote;        /* the next host's own words */
+	bool relayed;       /* ... and it promises no notices */
+};
+void outcome_set_from(struct qmgr *qm, struct rcpt *r,
+    const struct status *status, const struct outcome_from *from);
+/* r (idle) cannot go to d now, or has too many before it: it waits without
+ * being in memory.  No attempt is counted, but who was never tried gets d's
+ * last error for a reason, and whose time is over fails for it. */
+void outcome_park(struct qmgr *qm, struct rcpt *r, struct dest *d);
+/* Nobody is there to do it: no attempt is counted. */
+void outcome_shelve(struct qmgr *qm, struct rcpt *r, enum lane_no lane);
+
+/* ---- duty.c: what is owed to the sender, and when ---- */
+
+/* It has a deadline at which it is returned. */
+bool duty_deadline(const struct message *m);
+/* The end of its lifetime, or that deadline (wall clock). */
+int64_t duty_end_ms(const struct qmgr *qm, const struct message *m);
+bool duty_over(const struct qmgr *qm, const struct message *m, int64_t now_ms);
+/* The sender is to hear that it takes long; because of a deadline. */
+bool duty_warn(const struct qmgr *qm, const struct message *m, int64_t now_ms);
+bool duty_late(const struct message *m, int64_t now_ms);
+/* The sender is to be told anything. */
+bool duty_due(const struct qmgr *qm, const struct message *m, int64_t now_ms);
+/* When something must be done for it even if no recipient is tried; WAIT_NEVER
+ * if nothing will. */
+int64_t duty_next_ms(const struct qmgr *qm, const struct message *m,
+    int64_t now_ms);
+/* The reverse-path that holds for a recipient. */
+struct slice duty_sender(const struct message *m, const struct qrcpt *row);
+
+/* ---- report.c: notices by way of bounce ---- */
+
+/* Begins the next notice that is owed (m->nlive is then 1); false: there is
+ * none, or none can be sent now.  m's file is good and all is recorded. */
+bool report_next(struct qmgr *qm, struct message *m);
+/* bounce answered (or is gone): r was a notice, and is freed. */
+void report_ended(struct qmgr *qm, struct rcpt *r, const struct status *st,
+    struct slice id);
+void report_free(struct report **report);
 
 /* ---- message.c ---- */
 
 struct message *message_find(struct qmgr *qm, const struct mail_id *id);
-struct message *message_new(struct qmgr *qm, const struct mail_id *id,
-    enum qdir dir, struct slice from);
-/* From queued's notice, with all its recipients (struct env_recipient). */
+/* From queued's notice, with all its recipients. */
 void message_notice(struct qmgr *qm, const struct mail_id *id,
-    struct slice from, const struct chan_list *recipients);
-/* From its file; w was taken out of the waiting ones. */
-void message_load(struct qmgr *qm, const struct wait_info *w);
+    const struct notice_new *n);
+/* From its file; w was taken out of the waiting ones.  fed: the destination
+ * that let it in, whose hold goes over, or NULL. */
+void message_load(struct qmgr *qm, const struct wait_info *w,
+    struct dest *fed);
 /* The same for an admin: nothing is started.  m->verdict says how it went;
  * *busy: queued is not done with it yet. */
 struct message *message_fetch(struct qmgr *qm, const struct mail_id *id,
@@ -156,6 +240,14 @@ struct message *message_fetch(struct qmgr *qm, const struct mail_id *id,
 /* What a resolution or a forward file gives; p is r's from then on. */
 void rcpt_add_place(struct qmgr *qm, struct rcpt *r, struct place *p);
 void rcpt_clear_places(struct qmgr *qm, struct rcpt *r);
+/* Its way is known, or there is none: those that were gathered may go when it
+ * was the last one. */
+void message_resolved(struct qmgr *qm, struct message *m);
+/* A deferred recipient goes to d, as far as is known; NULL: nobody knows. */
+void message_seen(struct message *m, struct dest *d);
+/* A notice, as if it were a recipient; owned by m as they are. */
+struct rcpt *message_add_report(struct qmgr *qm, struct message *m,
+    struct report *report);
 /* r leaves memory. */
 void message_drop_rcpt(struct qmgr *qm, struct rcpt *r);
 /* Something ended: takes the next recipients, or has it settled. */
@@ -169,6 +261,8 @@ void message_free(struct qmgr *qm, struct message *m);
 
 /* m waits for it. */
 void settle_add(struct qmgr *qm, struct message *m);
+/* m does not wait for it. */
+void settle_remove(struct qmgr *qm, struct message *m);
 /* Settles for a moment; true if more wait. */
 bool settle_some(struct qmgr *qm);
 /* One of which nothing is under way; frees it.  False: what was wanted could

@@ -11,14 +11,11 @@
 #define AGAIN_MS 1000
 #define PEERS_MAX 256 /* more than queue_workers can be, restarts included */
 
-static size_t
-active(const struct qmgr *qm)
-{
-	return qm->nactive[TURN_FRESH] + qm->nactive[TURN_RETRY];
-}
+/* What the notice does not say must be read. */
+#define READ_FLAGS (ENV_HOLD | ENV_BY_RETURN | ENV_BY_NOTIFY)
 
 static bool
-new_message(struct qmgr *qm, const struct notice_new *n)
+new_message(struct qmgr *qm, const struct notice_new *n, uint16_t version)
 {
 	struct wait_info w = {.flags = WAIT_FRESH}, known;
 
@@ -34,11 +31,11 @@ new_message(struct qmgr *qm, const struct notice_new *n)
 		return true;
 	}
 	if (n->recipients.n == 0 || n->recipients.n != n->nrcpts ||
-	    (n->flags & ENV_HOLD) != 0 ||
-	    active(qm) >= qm->conf.active_messages_max)
+	    version < 2 || (n->flags & READ_FLAGS) != 0 ||
+	    qmgr_active(qm) >= qm->conf.active_messages_max)
 		wait_put(qm->wait, &w); /* its file is read in its turn */
 	else
-		message_notice(qm, &w.id, n->from, &n->recipients);
+		message_notice(qm, &w.id, n);
 	return true;
 }
 
@@ -49,10 +46,11 @@ notice_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 	const union notice_msg *notice = msg;
 	struct qmgr *qm = arg;
 
-	(void)p, (void)fds, (void)nfds;
+	(void)fds, (void)nfds;
 	switch (type) {
 	case NOTICE_NEW:
-		return new_message(qm, &notice->new_message);
+		return new_message(qm, &notice->new_message,
+		    chan_version(chan_peer_chan(p)));
 	case NOTICE_RESCAN:
 		scan_start(qm, QDIR_INCOMING);
 		return true;

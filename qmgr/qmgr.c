@@ -22,12 +22,14 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "qmgr/flow.h"
+#include "qmgr/paused.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
 #define LOCK_TRIES 100      /* for one that is just ending */
 #define LOCK_WAIT_MS 100
-#define LOAD_US 1000        /* reading what is due, in one round */
+#define LOAD_US 300         /* reading what is due, in one round */
 #define LOOK_MS 60000       /* the wall clock may have jumped */
 #define TERM_MS 5000        /* deliveries under way at the end */
 
@@ -96,6 +98,7 @@ qmgr_open(struct qmgr *qm)
 {
 	struct sys_user me = user_need("user_queue", qm->conf.user_queue);
 
+	qm->smtpd_uid = user_need("user_smtpd", qm->conf.user_smtpd).uid;
 	qm->uid = me.uid;
 	qm->gid = me.gid;
 	qm->queue_fd = open_dir(qm, AT_FDCWD, qm->conf.queue_dir);
@@ -108,6 +111,7 @@ qmgr_open(struct qmgr *qm)
 		    "`postern check` shows all)", qm->conf.run_dir);
 	qm->notice_fd = listen_at(qm, SOCKET_NOTICE);
 	qm->control_fd = listen_at(qm, SOCKET_CONTROL);
+	qm->etrn_fd = listen_at(qm, SOCKET_ETRN);
 	(void)proc_max_files();
 }
 
@@ -127,56 +131,114 @@ qmgr_cage(struct qmgr *qm)
 
 /* ---- what waits ---- */
 
-static size_t
-active(const struct qmgr *qm)
+size_t
+qmgr_active(const struct qmgr *qm)
 {
-	return qm->nactive[TURN_FRESH] + qm->nactive[TURN_RETRY];
+	size_t n = 0;
+
+	for (int turn = 0; turn < TURN_COUNT; turn++)
+		n += qm->nactive[turn];
+	return n;
 }
 
 /* Is there room for one more?  Retries leave half of it to fresh mail; nobody
  * is read while there is nobody to ask where it goes. */
 static bool
-room_for(const struct qmgr *qm, enum turn turn)
+room_for(const struct qmgr *qm, bool fresh)
 {
 	uint64_t most = qm->conf.active_messages_max;
 
 	return qm->lanes[LANE_RESOLVE].up && !qm->stopping &&
-	    active(qm) < most &&
-	    (turn == TURN_FRESH || qm->nactive[TURN_RETRY] < most / 2);
+	    qmgr_active(qm) < most &&
+	    (fresh || qm->nactive[TURN_RETRY] < most / 2);
+}
+
+/* What waited for a daemon that is there again. */
+static bool
+take_shelved(struct qmgr *qm, struct wait_info *w)
+{
+	for (int no = 0; no < LANE_COUNT; no++)
+		if (qm->lanes[no].up && wait_line_take(qm->wait,
+		    qm->lanes[no].shelf, true, w))
+			return true;
+	return false;
+}
+
+/* One of those that have waited: what is due, what a destination lets in, what
+ * is looked for, in turn. */
+static bool
+take_retry(struct qmgr *qm, int64_t now_ms, struct wait_info *w,
+    struct dest **fed)
+{
+	for (int i = 0; i < 4; i++) {
+		switch (qm->sources++ % 4) {
+		case 0:
+			if (wait_take_due(qm->wait, false, now_ms, w))
+				return true;
+			break;
+		case 1:
+			if ((*fed = dest_feed(qm, w)) != NULL)
+				return true;
+			break;
+		case 2:
+			if (take_shelved(qm, w))
+				return true;
+			break;
+		default:
+			if (sweep_next(qm, w))
+				return true;
+			break;
+		}
+	}
+	return false;
 }
 
 /* Fresh messages first; each fourth one is a retry's turn all the same. */
 static bool
-take_due(struct qmgr *qm, unsigned n, int64_t now_ms, struct wait_info *w)
+take_due(struct qmgr *qm, unsigned n, int64_t now_ms, struct wait_info *w,
+    struct dest **fed)
 {
-	bool fresh = room_for(qm, TURN_FRESH);
-	bool retry = room_for(qm, TURN_RETRY);
+	bool fresh = room_for(qm, true), retry = room_for(qm, false);
 
-	if (retry && n % 4 == 3 && wait_take_due(qm->wait, false, now_ms, w))
+	*fed = NULL;
+	if (retry && n % 4 == 3 && take_retry(qm, now_ms, w, fed))
 		return true;
 	if (fresh && wait_take_due(qm->wait, true, now_ms, w))
 		return true;
-	return retry && wait_take_due(qm->wait, false, now_ms, w);
+	return retry && take_retry(qm, now_ms, w, fed);
+}
+
+static bool
+is_shelved(const struct qmgr *qm)
+{
+	for (int no = 0; no < LANE_COUNT; no++)
+		if (qm->lanes[no].up && wait_line_count(qm->wait,
+		    qm->lanes[no].shelf, true) > 0)
+			return true;
+	return false;
 }
 
 static bool
 due(const struct qmgr *qm, int64_t now_ms)
 {
-	return (room_for(qm, TURN_FRESH) &&
-	    wait_next_ms(qm->wait, true) <= now_ms) ||
-	    (room_for(qm, TURN_RETRY) &&
-	    wait_next_ms(qm->wait, false) <= now_ms);
+	if (room_for(qm, true) && wait_next_ms(qm->wait, true) <= now_ms)
+		return true;
+	return room_for(qm, false) &&
+	    (wait_next_ms(qm->wait, false) <= now_ms || dest_wants_feed(qm) ||
+	    is_shelved(qm) || sweep_walks(qm));
 }
 
-/* Reads what is due, for a few milliseconds; true if more is. */
+/* Reads what is due, for a moment; true if more is. */
 static bool
 load_some(struct qmgr *qm)
 {
 	int64_t now_ms = clock_real_ms(), start_us = clock_mono_us();
 	struct wait_info w;
+	struct dest *fed;
 
-	for (unsigned n = 0; take_due(qm, n, now_ms, &w); n++) {
-		message_load(qm, &w);
+	for (unsigned n = qm->loads; take_due(qm, n, now_ms, &w, &fed); n++) {
+		qm->loads = n + 1;
+		message_load(qm, &w, fed);
 		if (clock_mono_us() - start_us >= LOAD_US)
 			break;
 	}
@@ -189,10 +251,10 @@ arm(struct qmgr *qm)
 {
 	int64_t now_ms = clock_real_ms(), next_ms = WAIT_NEVER, t;
 
-	for (int turn = 0; turn < TURN_COUNT; turn++) {
-		if (!room_for(qm, (enum turn)turn))
+	for (int fresh = 0; fresh < 2; fresh++) {
+		if (!room_for(qm, fresh))
 			continue; /* room is made by an event */
-		t = wait_next_ms(qm->wait, turn == TURN_FRESH);
+		t = wait_next_ms(qm->wait, fresh);
 		if (t < next_ms)
 			next_ms = t;
 	}
@@ -210,9 +272,10 @@ arm(struct qmgr *qm)
 static void
 finish(struct qmgr *qm)
 {
-	uint32_t running = lane_running(&qm->lanes[LANE_LOCAL]) +
-	    lane_running(&qm->lanes[LANE_SPAWNER]);
+	uint32_t running = 0;
 
+	for (int no = LANE_LOCAL; no < LANE_COUNT; no++)
+		running += lane_running(&qm->lanes[no]);
 	if (running > 0 && !qm->term_over)
 		return;
 	file_record_all(qm);
@@ -221,6 +284,12 @@ finish(struct qmgr *qm)
 	if (running > 0)
 		LOG_WARN("ending-with-jobs", LU("jobs", running));
 	loop_stop(qm->loop);
+}
+
+static bool
+settle_waits(const struct qmgr *qm)
+{
+	return !TAILQ_EMPTY(&qm->settle) || !TAILQ_EMPTY(&qm->writing);
 }
 
 static void
@@ -239,11 +308,11 @@ after_round(void *arg)
 		more |= scan_some(qm);
 	}
 	lane_pump(qm);
-	if (more || !TAILQ_EMPTY(&qm->settle))
+	if (more || settle_waits(qm))
 		loop_timer_set(qm->work, 0);
 	else
 		arm(qm);
-	if (qm->stopping && TAILQ_EMPTY(&qm->settle))
+	if (qm->stopping && !settle_waits(qm))
 		finish(qm);
 }
 
@@ -296,6 +365,7 @@ on_term(void *arg)
 	proc_stopping();
 	chan_server_pause(qm->notice);
 	chan_server_pause(qm->control);
+	chan_server_pause(qm->etrn);
 	loop_timer_in(qm->term_timer, TERM_MS);
 }
 
@@ -317,6 +387,7 @@ on_hup(void *arg)
 		set_limits(qm);
 		lane_limits(qm);
 	}
+	paused_read(qm);
 	scan_start(qm, QDIR_INCOMING);
 	scan_start(qm, QDIR_DEFERRED);
 	proc_ready();
@@ -335,6 +406,7 @@ init(struct qmgr *qm)
 	TAILQ_INIT(&qm->open);
 	TAILQ_INIT(&qm->record);
 	TAILQ_INIT(&qm->settle);
+	TAILQ_INIT(&qm->writing);
 	TAILQ_INIT(&qm->stuck);
 	TAILQ_INIT(&qm->expanding);
 	qm->work = loop_timer_new(qm->loop, nothing, qm);
@@ -343,7 +415,10 @@ init(struct qmgr *qm)
 	qm->stuck_timer = loop_timer_new(qm->loop, on_stuck, qm);
 	qm->term_timer = loop_timer_new(qm->loop, on_term_over, qm);
 	set_limits(qm);
+	flow_init(qm);
+	dest_init(qm);
 	lane_init(qm);
+	paused_read(qm);
 	loop_after(qm->loop, after_round, qm);
 	loop_signal(qm->loop, SIGTERM, on_term, qm);
 	loop_signal(qm->loop, SIGHUP, on_hup, qm);
@@ -357,6 +432,7 @@ release_all(struct qmgr *qm)
 
 	chan_server_free(&qm->notice);
 	chan_server_free(&qm->control);
+	chan_server_free(&qm->etrn);
 	for (int i = 0; i < LANE_COUNT; i++) {
 		chan_link_free(&qm->lanes[i].link);
 		lane_end(qm, &qm->lanes[i]);
@@ -364,9 +440,12 @@ release_all(struct qmgr *qm)
 	for (size_t i = 0; i < qm->nbuckets; i++)
 		while ((m = LIST_FIRST(&qm->buckets[i])) != NULL)
 			message_free(qm, m);
+	sweep_free(qm);
+	dest_free_all(qm);
+	paused_free(qm);
 	wait_free(&qm->wait);
 	free(qm->buckets);
-	free(qm->dests);
+	free(qm->flows);
 	scan_free(qm);
 	free(qm->sync_fds);
 	loop_free(&qm->loop);
@@ -378,8 +457,11 @@ qmgr_run(struct qmgr *qm)
 	init(qm);
 	resolve_init(qm);
 	deliver_init(qm);
+	remote_init(qm);
+	report_init(qm);
 	notice_init(qm);
 	control_init(qm);
+	etrn_init(qm);
 	scan_init(qm);
 	proc_ready();
 	loop_run(qm->loop);

@@ -8,15 +8,13 @@
 #include "common/proto/address.h"
 #include "common/proto/delivery.h"
 #include "common/proto/sockets.h"
+#include "qmgr/dest.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
 
 #define PLACES_MAX 300000 /* some 200 octets each */
 
-/*
- * Who delivers what.  Mail for other hosts has no row: nobody here delivers
- * it, so that it stays deferred with that reason.
- */
+/* Who delivers what here. */
 static const struct route {
 	uint32_t kind; /* enum delivery_kind of a place */
 	enum lane_no lane;
@@ -26,19 +24,43 @@ static const struct route {
 	{DELIVERY_PROGRAM, LANE_SPAWNER},
 };
 
+/* To a place of this host. */
 static void
-no_route(struct qmgr *qm, struct rcpt *r)
+go_to(struct qmgr *qm, struct rcpt *r, enum lane_no lane)
 {
-	struct status st;
+	struct dest *d = dest_get(qm, lane, r->place->address);
+	struct message *m = r->m;
 
-	status_set(&st, 451, 4, 4, "no route to other hosts");
-	outcome_set(qm, r, &st, SLICE_EMPTY);
+	if (route_is_full(d, m)) {
+		outcome_park(qm, r, d);
+		dest_drop(d);
+		message_progress(qm, m);
+		return;
+	}
+	dest_join(d, r);
+	lane_add(qm, r, lane, false);
+}
+
+static void
+ask_authd(struct qmgr *qm, struct rcpt *r)
+{
+	rcpt_clear_places(qm, r);
+	r->too_many = r->crowded = false;
+	if (!r->resolving)
+		r->m->nresolving++;
+	r->resolving = true;
+	lane_add(qm, r, LANE_RESOLVE, false);
 }
 
 void
 route_rcpt(struct qmgr *qm, struct rcpt *r)
 {
 	struct status st;
+
+	if (r->report != NULL) {
+		lane_add(qm, r, LANE_REPORT, false);
+		return;
+	}
 
 	if (r->place == NULL && (r->kind == DELIVERY_PROGRAM ||
 	    r->kind == DELIVERY_MAILDIR)) {
@@ -51,17 +73,16 @@ route_rcpt(struct qmgr *qm, struct rcpt *r)
 		}
 	}
 	if (r->place == NULL) {
-		rcpt_clear_places(qm, r);
-		r->too_many = r->crowded = false;
-		lane_add(qm, r, LANE_RESOLVE, false);
+		ask_authd(qm, r);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
 		if (routes[i].kind == r->place->kind) {
-			lane_add(qm, r, routes[i].lane, false);
+			go_to(qm, r, routes[i].lane);
 			return;
 		}
-	no_route(qm, r);
+	status_set(&st, 451, 3, 5, "nobody delivers what authd names");
+	outcome_set(qm, r, &st, SLICE_EMPTY);
 }
 
 static enum start
@@ -166,7 +187,7 @@ found(struct qmgr *qm, struct rcpt *r)
 		return;
 	}
 	if (r->crowded) {
-		outcome_shelve(qm, r);
+		outcome_shelve(qm, r, LANE_RESOLVE);
 		return;
 	}
 	if (r->nplaces == 0) {
@@ -196,6 +217,29 @@ found(struct qmgr *qm, struct rcpt *r)
 	}
 }
 
+static void
+resolved(struct qmgr *qm, struct rcpt *r, const struct address_resolved *a)
+{
+	struct message *m = r->m;
+
+	/* Before its way is taken: whoever is the last need not wait for
+	 * others. */
+	r->resolving = false;
+	m->nresolving--;
+	switch (a->result) {
+	case ADDRESS_LOCAL:
+		found(qm, r);
+		break;
+	case ADDRESS_REMOTE:
+		remote_found(qm, r, a->route);
+		break;
+	default:
+		refused(qm, r, a);
+		break;
+	}
+	message_resolved(qm, m);
+}
+
 static bool
 resolve_record(void *arg, uint16_t type, const void *msg, const int *fds,
     size_t nfds)
@@ -203,6 +247,7 @@ resolve_record(void *arg, uint16_t type, const void *msg, const int *fds,
 	const union address_msg *a = msg;
 	struct qmgr *qm = arg;
 	struct lane *lane = &qm->lanes[LANE_RESOLVE];
+	struct rcpts freed;
 	struct rcpt *r;
 
 	(void)fds, (void)nfds;
@@ -217,13 +262,8 @@ resolve_record(void *arg, uint16_t type, const void *msg, const int *fds,
 		r = lane_find(lane, a->resolved.rid);
 		if (r == NULL)
 			return true;
-		lane_release(qm, r);
-		if (a->resolved.result == ADDRESS_LOCAL)
-			found(qm, r);
-		else if (a->resolved.result == ADDRESS_REMOTE)
-			no_route(qm, r);
-		else
-			refused(qm, r, &a->resolved);
+		lane_release(qm, r, &freed);
+		resolved(qm, r, &a->resolved);
 		return true;
 	default:
 		return false;

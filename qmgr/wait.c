@@ -1,9 +1,12 @@
 /*
- * Waiting messages: entries of 32 octets in blocks, found by id through a hash
- * table of 32-bit indexes, ordered by two heaps of such indexes.  Runs in qmgr;
- * the ids come from names in the queue directory and from queued.
+ * Waiting messages: entries of 40 octets in blocks, found by id through a hash
+ * table of 32-bit indexes, ordered by two heaps of such indexes and chained in
+ * lines.  Runs in qmgr; the ids come from names in the queue directory and from
+ * queued.
  *
- * Blocks never move, so that growing to a million entries copies indexes only.
+ * Blocks never move, so that growing to a million entries copies indexes only,
+ * and those of the hash table a few with each change: fresh mail does not wait
+ * for it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -17,14 +20,17 @@
 #define HALF_BITS 50
 #define HALF_MASK ((UINT64_C(1) << HALF_BITS) - 1)
 #define TABLE_LEAST 1024u
+#define MOVES 8u /* slots of the old table emptied with each change */
+#define FREE UINT64_MAX
 
 /* The id is two halves of 50 bits; flags stand above the first. */
 struct entry {
-	uint64_t time;   /* flags << 50 | milliseconds of the id */
-	uint64_t random; /* the id's other half */
+	uint64_t time;      /* flags << 50 | milliseconds of the id; FREE */
+	uint64_t random;    /* the id's other half */
 	int64_t next_ms;
 	uint32_t heap_at;   /* index in its heap; free entries: the next free */
-	uint32_t unused;
+	uint32_t line;      /* number, or 0 */
+	uint32_t next, prev; /* in that line; NONE at its ends */
 };
 
 struct heap {
@@ -32,14 +38,30 @@ struct heap {
 	size_t n, cap;
 };
 
+struct table {
+	uint32_t *v;   /* entry number + 1; 0 where empty */
+	uint32_t mask; /* size - 1 */
+};
+
+struct line {
+	struct {
+		uint32_t first, last, n;
+	} list[2]; /* who has a time of its own; who is parked */
+	uint32_t next_free;
+};
+
 struct wait {
 	struct entry **blocks;
 	size_t nblocks, blocks_cap;
 	uint32_t free; /* first free entry, or NONE */
-	size_t count, shelved;
-	uint32_t *table; /* entry number + 1; 0 where empty */
-	uint32_t mask;   /* table size - 1 */
+	size_t count, unknown;
+	struct table table;
+	struct table old;   /* v is NULL, or it is being emptied: */
+	uint32_t old_at;    /* nothing is in front of this slot */
 	struct heap heaps[2]; /* deferred, fresh */
+	struct line *lines; /* number 0 is nobody's */
+	size_t nlines, lines_cap;
+	uint32_t free_line; /* or NONE */
 };
 
 static struct entry *
@@ -82,6 +104,7 @@ entry_info(const struct entry *e, struct wait_info *out)
 	out->id.s[ID_LEN] = '\0';
 	out->next_ms = e->next_ms;
 	out->flags = entry_flags(e);
+	out->line = e->line;
 }
 
 /* Heaps */
@@ -159,24 +182,25 @@ heap_remove(struct wait *w, uint32_t n)
 /* Table: open addressing, the next slot on collision */
 
 static uint32_t
-slot_of(const struct wait *w, uint64_t time, uint64_t random)
+slot_of(const struct table *t, uint64_t time, uint64_t random)
 {
 	/* The random half alone would do; made-up names may share it. */
 	uint64_t h = (random ^ (time & HALF_MASK) << 7) *
 	    UINT64_C(0x9e3779b97f4a7c15);
 
-	return (uint32_t)(h >> 32) & w->mask;
+	return (uint32_t)(h >> 32) & t->mask;
 }
 
 /* The slot of this id, or the empty one where it would stand. */
 static uint32_t
-table_find(const struct wait *w, uint64_t time, uint64_t random)
+table_find(const struct wait *w, const struct table *t, uint64_t time,
+    uint64_t random)
 {
-	uint32_t slot = slot_of(w, time, random);
+	uint32_t slot = slot_of(t, time, random);
 	const struct entry *e;
 
-	for (; w->table[slot] != 0; slot = (slot + 1) & w->mask) {
-		e = entry_at(w, w->table[slot] - 1);
+	for (; t->v[slot] != 0; slot = (slot + 1) & t->mask) {
+		e = entry_at(w, t->v[slot] - 1);
 		if (e->random == random && (e->time & HALF_MASK) ==
 		    (time & HALF_MASK))
 			break;
@@ -184,43 +208,176 @@ table_find(const struct wait *w, uint64_t time, uint64_t random)
 	return slot;
 }
 
-static void
-table_grow(struct wait *w)
-{
-	uint32_t *old = w->table;
-	size_t size = old == NULL ? 0 : (size_t)w->mask + 1;
-	size_t larger = size == 0 ? TABLE_LEAST : size * 2;
-	const struct entry *e;
-
-	w->table = mem_array(larger, sizeof(*w->table));
-	w->mask = (uint32_t)(larger - 1);
-	for (size_t i = 0; i < size; i++)
-		if (old[i] != 0) {
-			e = entry_at(w, old[i] - 1);
-			w->table[table_find(w, e->time, e->random)] = old[i];
-		}
-	free(old);
-}
-
 /* Empties a slot and moves those behind it that would no longer be found. */
 static void
-table_clear(struct wait *w, uint32_t hole)
+table_clear(const struct wait *w, struct table *t, uint32_t hole)
 {
 	uint32_t slot = hole, home;
 	const struct entry *e;
 
 	for (;;) {
-		slot = (slot + 1) & w->mask;
-		if (w->table[slot] == 0)
+		slot = (slot + 1) & t->mask;
+		if (t->v[slot] == 0)
 			break;
-		e = entry_at(w, w->table[slot] - 1);
-		home = slot_of(w, e->time, e->random);
-		if (((slot - home) & w->mask) < ((slot - hole) & w->mask))
+		e = entry_at(w, t->v[slot] - 1);
+		home = slot_of(t, e->time, e->random);
+		if (((slot - home) & t->mask) < ((slot - hole) & t->mask))
 			continue;
-		w->table[hole] = w->table[slot];
+		t->v[hole] = t->v[slot];
 		hole = slot;
 	}
-	w->table[hole] = 0;
+	t->v[hole] = 0;
+}
+
+/* Moves some of the old table into the new one. */
+static void
+table_move(struct wait *w, uint32_t slots)
+{
+	struct table *old = &w->old;
+	const struct entry *e;
+	uint32_t n;
+
+	if (old->v == NULL)
+		return;
+	while (slots-- > 0) {
+		/* What takes the emptied slot goes, too. */
+		while ((n = old->v[w->old_at]) != 0) {
+			table_clear(w, old, w->old_at);
+			e = entry_at(w, n - 1);
+			w->table.v[table_find(w, &w->table, e->time,
+			    e->random)] = n;
+		}
+		if (w->old_at++ == old->mask) {
+			free(old->v);
+			old->v = NULL;
+			return;
+		}
+	}
+}
+
+static void
+table_grow(struct wait *w)
+{
+	size_t size = w->table.v == NULL ? TABLE_LEAST :
+	    ((size_t)w->table.mask + 1) * 2;
+
+	table_move(w, UINT32_MAX); /* long done */
+	w->old = w->table;
+	w->old_at = 0;
+	w->table.v = mem_array(size, sizeof(*w->table.v));
+	w->table.mask = (uint32_t)(size - 1);
+}
+
+/* The table and the slot that has this id; NULL: none has. */
+static struct table *
+table_look(struct wait *w, uint64_t time, uint64_t random, uint32_t *slot)
+{
+	*slot = table_find(w, &w->table, time, random);
+	if (w->table.v[*slot] != 0)
+		return &w->table;
+	if (w->old.v == NULL)
+		return NULL;
+	*slot = table_find(w, &w->old, time, random);
+	return w->old.v[*slot] != 0 ? &w->old : NULL;
+}
+
+/* Lines */
+
+static void
+line_join(struct wait *w, uint32_t n)
+{
+	struct entry *e = entry_at(w, n);
+	bool parked = (entry_flags(e) & WAIT_PARKED) != 0;
+	struct line *line = &w->lines[e->line];
+
+	e->next = NONE;
+	e->prev = line->list[parked].last;
+	if (e->prev == NONE)
+		line->list[parked].first = n;
+	else
+		entry_at(w, e->prev)->next = n;
+	line->list[parked].last = n;
+	line->list[parked].n++;
+}
+
+static void
+line_leave(struct wait *w, const struct entry *e)
+{
+	bool parked = (entry_flags(e) & WAIT_PARKED) != 0;
+	struct line *line = &w->lines[e->line];
+
+	if (e->prev == NONE)
+		line->list[parked].first = e->next;
+	else
+		entry_at(w, e->prev)->next = e->next;
+	if (e->next == NONE)
+		line->list[parked].last = e->prev;
+	else
+		entry_at(w, e->next)->prev = e->prev;
+	line->list[parked].n--;
+}
+
+static void
+line_clear(struct line *line)
+{
+	for (int i = 0; i < 2; i++) {
+		line->list[i].first = line->list[i].last = NONE;
+		line->list[i].n = 0;
+	}
+}
+
+uint32_t
+wait_line_new(struct wait *w)
+{
+	struct line line;
+	uint32_t n = w->free_line;
+
+	line_clear(&line);
+	line.next_free = NONE;
+	if (n == NONE) {
+		n = (uint32_t)w->nlines;
+		MEM_PUSH(w->lines, w->nlines, w->lines_cap, line);
+		return n;
+	}
+	w->free_line = w->lines[n].next_free;
+	w->lines[n] = line;
+	return n;
+}
+
+size_t
+wait_line_count(const struct wait *w, uint32_t line, bool parked)
+{
+	return w->lines[line].list[parked].n;
+}
+
+bool
+wait_line_take(struct wait *w, uint32_t line, bool parked,
+    struct wait_info *out)
+{
+	uint32_t n = w->lines[line].list[parked].first;
+	struct wait_info first;
+
+	if (n == NONE)
+		return false;
+	entry_info(entry_at(w, n), &first);
+	return wait_take(w, &first.id, out);
+}
+
+void
+wait_line_free(struct wait *w, uint32_t number, int64_t at_ms)
+{
+	struct wait_info info;
+
+	for (int parked = 0; parked < 2; parked++)
+		while (wait_line_take(w, number, parked, &info)) {
+			info.line = 0;
+			info.flags &= ~WAIT_PARKED;
+			if (parked && info.next_ms > at_ms)
+				info.next_ms = at_ms;
+			wait_put(w, &info);
+		}
+	w->lines[number].next_free = w->free_line;
+	w->free_line = number;
 }
 
 /* Entries */
@@ -235,8 +392,10 @@ entry_new(struct wait *w)
 		block = mem_array(BLOCK, sizeof(*block));
 		n = (uint32_t)(w->nblocks * BLOCK);
 		MEM_PUSH(w->blocks, w->nblocks, w->blocks_cap, block);
-		for (uint32_t i = 0; i < BLOCK; i++)
+		for (uint32_t i = 0; i < BLOCK; i++) {
+			block[i].time = FREE;
 			block[i].heap_at = i + 1 < BLOCK ? n + i + 1 : NONE;
+		}
 		w->free = n;
 	}
 	n = w->free;
@@ -249,8 +408,9 @@ wait_new(void)
 {
 	struct wait *w = mem_alloc(sizeof(*w));
 
-	w->free = NONE;
+	w->free = w->free_line = NONE;
 	table_grow(w);
+	(void)wait_line_new(w);
 	return w;
 }
 
@@ -264,38 +424,46 @@ wait_free(struct wait **wp)
 	for (size_t i = 0; i < w->nblocks; i++)
 		free(w->blocks[i]);
 	free(w->blocks);
-	free(w->table);
+	free(w->table.v);
+	free(w->old.v);
 	free(w->heaps[0].v);
 	free(w->heaps[1].v);
+	free(w->lines);
 	free(w);
 	*wp = NULL;
 }
 
 static void
-entry_remove(struct wait *w, uint32_t slot, struct wait_info *out)
+entry_remove(struct wait *w, struct table *t, uint32_t slot,
+    struct wait_info *out)
 {
-	uint32_t n = w->table[slot] - 1;
+	uint32_t n = t->v[slot] - 1;
 	struct entry *e = entry_at(w, n);
 
 	entry_info(e, out);
 	heap_remove(w, n);
-	table_clear(w, slot);
-	if (out->flags & WAIT_SHELVED)
-		w->shelved--;
+	table_clear(w, t, slot);
+	if (e->line != 0)
+		line_leave(w, e);
+	else if ((out->flags & WAIT_FRESH) == 0)
+		w->unknown--;
 	w->count--;
+	e->time = FREE;
 	e->heap_at = w->free;
 	w->free = n;
+	table_move(w, MOVES);
 }
 
 bool
 wait_take(struct wait *w, const struct mail_id *id, struct wait_info *out)
 {
-	uint32_t slot = table_find(w, half_parse(id->s),
-	    half_parse(id->s + ID_LEN / 2));
+	uint32_t slot;
+	struct table *t = table_look(w, half_parse(id->s),
+	    half_parse(id->s + ID_LEN / 2), &slot);
 
-	if (w->table[slot] == 0)
+	if (t == NULL)
 		return false;
-	entry_remove(w, slot, out);
+	entry_remove(w, t, slot, out);
 	return true;
 }
 
@@ -308,32 +476,42 @@ wait_put(struct wait *w, const struct wait_info *info)
 	struct entry *e;
 	uint32_t n;
 
-	assert((info->flags & ~WAIT_FLAGS) == 0);
+	assert((info->flags & ~WAIT_FLAGS) == 0 && info->line < w->nlines);
 	(void)wait_take(w, &info->id, &old);
 	/* Never more than three quarters full. */
-	if (w->count + 1 > ((size_t)w->mask + 1) / 4 * 3)
+	if (w->count + 1 > ((size_t)w->table.mask + 1) / 4 * 3)
 		table_grow(w);
 	n = entry_new(w);
 	e = entry_at(w, n);
 	e->time = (uint64_t)info->flags << HALF_BITS | time;
 	e->random = random;
 	e->next_ms = info->next_ms;
-	w->table[table_find(w, time, random)] = n + 1;
+	e->line = info->line;
+	w->table.v[table_find(w, &w->table, time, random)] = n + 1;
 	heap_add(w, n);
+	if (e->line != 0)
+		line_join(w, n);
+	else if ((info->flags & WAIT_FRESH) == 0)
+		w->unknown++;
 	w->count++;
-	if (info->flags & WAIT_SHELVED)
-		w->shelved++;
+	table_move(w, MOVES);
 }
 
 bool
 wait_get(const struct wait *w, const struct mail_id *id, struct wait_info *out)
 {
-	uint32_t slot = table_find(w, half_parse(id->s),
-	    half_parse(id->s + ID_LEN / 2));
+	uint64_t time = half_parse(id->s);
+	uint64_t random = half_parse(id->s + ID_LEN / 2);
+	const struct table *t = &w->table;
+	uint32_t slot = table_find(w, t, time, random);
 
-	if (w->table[slot] == 0)
+	if (t->v[slot] == 0 && w->old.v != NULL) {
+		t = &w->old;
+		slot = table_find(w, t, time, random);
+	}
+	if (t->v[slot] == 0)
 		return false;
-	entry_info(entry_at(w, w->table[slot] - 1), out);
+	entry_info(entry_at(w, t->v[slot] - 1), out);
 	return true;
 }
 
@@ -343,14 +521,15 @@ wait_take_due(struct wait *w, bool fresh, int64_t now_ms,
 {
 	const struct heap *h = &w->heaps[fresh];
 	const struct entry *e;
+	struct wait_info first;
 
 	if (h->n == 0)
 		return false;
 	e = entry_at(w, h->v[0]);
 	if (e->next_ms > now_ms)
 		return false;
-	entry_remove(w, table_find(w, e->time, e->random), out);
-	return true;
+	entry_info(e, &first);
+	return wait_take(w, &first.id, out);
 }
 
 int64_t
@@ -361,28 +540,24 @@ wait_next_ms(const struct wait *w, bool fresh)
 	return h->n == 0 ? WAIT_NEVER : entry_at(w, h->v[0])->next_ms;
 }
 
-void
-wait_unshelve(struct wait *w, int64_t now_ms)
+bool
+wait_walk(const struct wait *w, uint32_t *at, uint32_t most,
+    struct wait_info *out)
 {
-	struct wait_info *found, info;
-	size_t nfound = 0;
+	const struct entry *e;
 
-	if (w->shelved == 0)
-		return;
-	found = mem_array(w->shelved, sizeof(*found));
-	for (size_t i = 0; i <= w->mask; i++)
-		if (w->table[i] != 0) {
-			entry_info(entry_at(w, w->table[i] - 1), &info);
-			if (info.flags & WAIT_SHELVED)
-				found[nfound++] = info;
+	for (; most > 0; most--) {
+		if (*at >= w->nblocks * BLOCK) {
+			*at = WAIT_END;
+			return false;
 		}
-	for (size_t i = 0; i < nfound; i++) {
-		found[i].flags &= ~WAIT_SHELVED;
-		if (found[i].next_ms > now_ms)
-			found[i].next_ms = now_ms;
-		wait_put(w, &found[i]);
+		e = entry_at(w, (*at)++);
+		if (e->time != FREE) {
+			entry_info(e, out);
+			return true;
+		}
 	}
-	free(found);
+	return false;
 }
 
 size_t
@@ -392,10 +567,19 @@ wait_count(const struct wait *w)
 }
 
 size_t
+wait_unknown(const struct wait *w)
+{
+	return w->unknown;
+}
+
+size_t
 wait_memory(const struct wait *w)
 {
 	return sizeof(*w) + w->nblocks * BLOCK * sizeof(struct entry) +
 	    w->blocks_cap * sizeof(*w->blocks) +
-	    ((size_t)w->mask + 1) * sizeof(*w->table) +
+	    ((size_t)w->table.mask + 1) * sizeof(*w->table.v) +
+	    (w->old.v == NULL ? 0 :
+	    ((size_t)w->old.mask + 1) * sizeof(*w->old.v)) +
+	    w->lines_cap * sizeof(*w->lines) +
 	    (w->heaps[0].cap + w->heaps[1].cap) * sizeof(uint32_t);
 }

@@ -84,6 +84,9 @@ struct qrcpt {
 	struct slice orcpt;
 	uint32_t notify;
 	char state;           /* enum qstate */
+	bool told;            /* EXPANDED: its octet says so, too.  If success
+	                       * notices were asked for and this is false, one
+	                       * is owed (RFC 3461 5.2.7.3) */
 	uint32_t number;      /* 1.. in file order, expansions go on counting:
 	                       * part of the Maildir name.  Rising, but what a
 	                       * crash took from the journal leaves a gap */
@@ -96,9 +99,10 @@ struct qrcpt {
 	struct slice sender;  /* sender replaced by owner-..., valid when
 	                       * has_sender */
 	bool has_sender;      /* notify and orcpt are then empty (a list: RFC
-	                       * 3461 5.2.7.3).  A recipient from an expansion
+	                       * 3461 5.2.7.1).  A recipient from an expansion
 	                       * has its parent's notify, orcpt and sender
-	                       * unless it was given a sender of its own */
+	                       * unless it was given a sender of its own; one of
+	                       * several reports no success (5.2.7.3) */
 	/* From the journal's attempts */
 	uint32_t attempts;
 	int64_t last_ms, next_ms; /* wall clock; 0: never / at once */
@@ -149,6 +153,8 @@ bool qfile_find(const struct qfile *q, uint32_t number, size_t *i);
 struct slice qfile_hold_reason(const struct qfile *q);
 /* The sender was told of the delay (a note "warned"). */
 bool qfile_warned(const struct qfile *q);
+/* ... and of the deadline of RFC 2852 that passed (a note "late"). */
+bool qfile_late(const struct qfile *q);
 /* A part of the journal was torn (a crash within an append) and is ignored.
  * Later records are unharmed; the next append first cuts a torn end off. */
 bool qfile_journal_torn(const struct qfile *q);
@@ -191,6 +197,11 @@ void qreader_free(struct qreader **r);
 /* Not for EXPANDED (see qfile_add_expansion) and not of a recipient that is:
  * EINVAL. */
 int qfile_set_state(struct qfile *q, size_t i, char state);
+/* The same for many recipients with few writes: i[0] < i[1] < ..., the states
+ * in `states`.  After -1 some of them may be written, none of them changed in
+ * memory: repeat it. */
+int qfile_set_states(struct qfile *q, const size_t *i, const char *states,
+    size_t n);
 /* Journal: one framed record of lines, appended with one write. */
 struct qattempt {
 	uint32_t number;         /* recipient */
@@ -202,6 +213,8 @@ struct qattempt {
 	bool remote;             /* status has the next host's own words */
 };
 int qfile_add_attempts(struct qfile *q, const struct qattempt *v, size_t n);
+/* The sender heard that recipient i was expanded. */
+int qfile_set_told(struct qfile *q, size_t i);
 /*
  * Replaces recipient i by these; none is allowed.  It becomes EXPANDED: the
  * record makes it so, whatever its octet says.  One that is already: EEXIST,
@@ -218,8 +231,9 @@ struct qexpansion {
 };
 int qfile_add_expansion(struct qfile *q, size_t i, const struct qexpansion *v,
     size_t n);
-/* what: hold, release, retry, remove (or any lower-case word).  hold sets the
- * reason; release ends it; release and retry make all due at at_ms. */
+/* what: hold, release, retry, remove, warned, late (or any lower-case word).
+ * hold sets the reason; release ends it; release and retry make all due at
+ * at_ms. */
 int qfile_add_note(struct qfile *q, const char *what, struct slice reason,
     int64_t at_ms);
 /* fdatasync.  After a failure the file must not be trusted again. */

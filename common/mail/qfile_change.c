@@ -7,16 +7,20 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/mem.h"
 #include "common/mail/qfile.h"
 #include "common/mail/qfile_int.h"
 #include "common/mail/qfile_text.h"
 
 #define RECORD_FULL (QFILE_RECORD_MAX - 65536) /* a line fits behind it */
 #define RULE_MAX 64
+#define RUN_MAX 65536u /* octets of a region that is written at once */
+#define RUN_GAP 1024u  /* octets without a state in it */
 #define OUTCOME_MAX 32
 #define REASON_MAX 1000
 
@@ -134,6 +138,87 @@ qfile_set_state(struct qfile *q, size_t i, char state)
 		return -1;
 	r->state = state;
 	return 0;
+}
+
+int
+qfile_set_told(struct qfile *q, size_t i)
+{
+	const char expanded = QSTATE_EXPANDED;
+
+	if (q->rows[i].r.state != QSTATE_EXPANDED) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (write_at(q->fd, &expanded, 1, q->rows[i].r.state_at) < 0)
+		return -1;
+	q->rows[i].r.told = true;
+	return 0;
+}
+
+/* How many of the rows i[0..n) lie so close together that they are written at
+ * once. */
+static size_t
+run_of(const struct qfile *q, const size_t *i, size_t n)
+{
+	uint64_t first = q->rows[i[0]].r.state_at, last = first, at;
+	size_t k = 1;
+
+	while (k < n) {
+		at = q->rows[i[k]].r.state_at;
+		if (at <= last || at - last > RUN_GAP || at - first >= RUN_MAX)
+			break;
+		last = at;
+		k++;
+	}
+	return k;
+}
+
+/* What stands between the states is read and written again as it is. */
+static int
+write_run(struct qfile *q, const size_t *i, const char *states, size_t n,
+    char *room)
+{
+	uint64_t first = q->rows[i[0]].r.state_at;
+	size_t len = (size_t)(q->rows[i[n - 1]].r.state_at - first) + 1;
+
+	if (n > 1) {
+		ssize_t got = qfile_pread(q->fd, room, len, first);
+
+		if (got >= 0 && (size_t)got < len)
+			errno = EIO;
+		if (got < 0 || (size_t)got < len)
+			return -1;
+	}
+	for (size_t k = 0; k < n; k++)
+		room[q->rows[i[k]].r.state_at - first] = states[k];
+	return write_at(q->fd, room, len, first);
+}
+
+int
+qfile_set_states(struct qfile *q, const size_t *i, const char *states,
+    size_t n)
+{
+	char *room = NULL;
+	size_t run;
+	int r = 0;
+
+	for (size_t k = 0; k < n; k++)
+		if (!qfile_state_valid(states[k]) ||
+		    states[k] == QSTATE_EXPANDED || i[k] >= q->nrows ||
+		    q->rows[i[k]].r.state == QSTATE_EXPANDED) {
+			errno = EINVAL;
+			return -1;
+		}
+	if (n > 0)
+		room = mem_grow(NULL, RUN_MAX, 1);
+	for (size_t k = 0; k < n && r == 0; k += run) {
+		run = run_of(q, i + k, n - k);
+		r = write_run(q, i + k, states + k, run, room);
+	}
+	for (size_t k = 0; k < n && r == 0; k++)
+		q->rows[i[k]].r.state = states[k];
+	free(room);
+	return r;
 }
 
 /* ---- attempts ---- */
@@ -306,7 +391,7 @@ build_expansion(struct qfile *q, size_t row, const struct qexpansion *v,
 		r.target = v[i].target;
 		r.sender = v[i].sender;
 		r.has_sender = v[i].has_sender;
-		qfile_apply_to(q, row, &r);
+		qfile_apply_to(q, row, &r, n > 1);
 	}
 	frame_end(out, start);
 }
@@ -317,7 +402,6 @@ qfile_add_expansion(struct qfile *q, size_t i, const struct qexpansion *v,
 {
 	struct buf out = BUF_INIT(SIZE_MAX / 8);
 	const size_t before = q->nrows;
-	const char expanded = QSTATE_EXPANDED;
 	int r;
 
 	if (q->rows[i].r.state == QSTATE_EXPANDED) {
@@ -346,8 +430,10 @@ qfile_add_expansion(struct qfile *q, size_t i, const struct qexpansion *v,
 	}
 	q->last_number += (uint32_t)n;
 	q->rows[i].r.state = QSTATE_EXPANDED;
-	/* For people only: the record is what counts. */
-	(void)write_at(q->fd, &expanded, 1, q->rows[i].r.state_at);
+	if ((q->rows[i].r.notify & NOTIFY_SUCCESS) == 0 ||
+	    (n == 1 && !v[0].has_sender))
+		/* For people only: the record is what counts. */
+		(void)qfile_set_told(q, i);
 	return 0;
 }
 

@@ -148,6 +148,7 @@ line_rcpt(struct qfile *q, struct line *l)
 	row->r.state_at = l->at + sizeof("rcpt ") - 1;
 	/* Without its record an expansion did not happen. */
 	row->r.state = state.p[0] == QSTATE_EXPANDED ? QSTATE_TODO : state.p[0];
+	row->r.told = state.p[0] == QSTATE_EXPANDED;
 	return ANSWER_OK;
 }
 

@@ -92,7 +92,7 @@ struct qfile {
 
 	uint64_t journal_at;     /* where the journal begins */
 	uint64_t journal_end;    /* behind its last good record */
-	bool warned;             /* a note says so */
+	bool warned, late;       /* notes say so */
 	bool torn;               /* something in it did not verify */
 	bool cut;                /* ... the end: cut before the next append */
 	uint32_t last_number;    /* highest recipient number ever seen */
@@ -142,9 +142,10 @@ struct qtry {
 void qfile_apply_try(struct qrow *row, const struct qtry *t);
 void qfile_apply_note(struct qfile *q, struct slice what, struct slice reason,
     int64_t at_ms);
-/* A recipient the expansion of row `parent` made; address, target and sender
- * are copied, the rest comes from the parent. */
-void qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *r);
+/* A recipient the expansion of row `parent` made, one of several; address,
+ * target and sender are copied, the rest comes from the parent. */
+void qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *r,
+    bool several);
 /* Takes back the rows from index n on. */
 void qfile_drop_rows(struct qfile *q, size_t n);
 

@@ -441,8 +441,9 @@ line_to(struct reading *rd, struct slice rest, uint64_t at)
 	r.has_sender = r.sender.p != NULL;
 	r.state_at = at + sizeof("to ") - 1;
 	r.state = state.p[0] == QSTATE_EXPANDED ? QSTATE_TODO : state.p[0];
+	r.told = state.p[0] == QSTATE_EXPANDED;
 	if (!rd->ignored)
-		qfile_apply_to(q, rd->pending_row, &r);
+		qfile_apply_to(q, rd->pending_row, &r, rd->pending_total > 1);
 	return LINE_GOOD;
 }
 

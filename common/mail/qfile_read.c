@@ -461,6 +461,12 @@ qfile_warned(const struct qfile *q)
 }
 
 bool
+qfile_late(const struct qfile *q)
+{
+	return q->late;
+}
+
+bool
 qfile_journal_torn(const struct qfile *q)
 {
 	return q->torn;

@@ -136,6 +136,7 @@ qfile_apply_note(struct qfile *q, struct slice what, struct slice reason,
 	bool retry = slice_eq(what, SLICE("retry"));
 
 	q->warned |= slice_eq(what, SLICE("warned"));
+	q->late |= slice_eq(what, SLICE("late"));
 	if (!hold && !release && !retry)
 		return; /* kept for those who read the file */
 	if (hold && reason.len == 0)
@@ -161,7 +162,8 @@ qfile_apply_note(struct qfile *q, struct slice what, struct slice reason,
 }
 
 void
-qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *made)
+qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *made,
+    bool several)
 {
 	struct qrow *row = qfile_add_row(q);
 	const struct qrcpt *p = &q->rows[parent].r;
@@ -177,6 +179,7 @@ qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *made)
 	r->parent = p->number;
 	r->state = made->state;
 	r->state_at = made->state_at;
+	r->told = made->told;
 	r->has_sender = made->has_sender || p->has_sender;
 	if (made->has_sender) {
 		r->sender = copy(&at, made->sender);
@@ -186,4 +189,11 @@ qfile_apply_to(struct qfile *q, size_t parent, const struct qrcpt *made)
 	r->sender = p->sender;
 	r->orcpt = p->orcpt;
 	r->notify = p->notify;
+	/* RFC 3461 5.2.7.3: instead the sender hears of the expansion.  Who
+	 * asked for nothing but success hears of nothing else. */
+	if (several && (r->notify & NOTIFY_SUCCESS) != 0) {
+		r->notify &= ~NOTIFY_SUCCESS;
+		if (r->notify == 0)
+			r->notify = NOTIFY_NEVER;
+	}
 }

@@ -20,6 +20,7 @@ static void
 setup_slow(void)
 {
 	r = rig_new("");
+	r->bounce_code = 451; /* what failed stays in the file */
 	rig_start(r);
 }
 
@@ -112,8 +113,11 @@ static const struct {
 } failures[] = {
 	{"perm", true, "5.2.1 550 mailbox disabled", "permanent"},
 	{"none", true, "5.1.1 550 nobody of that name", "permanent"},
-	{"x@remote.example", false, "4.4.4 451 no route to other hosts",
-	    "first"},
+	{"temp@remote.example", false, "4.2.0 450 greylisted", "first"},
+	{"perm@remote.example", true, "5.1.1 550 no such user", "permanent"},
+	{"x@dead.example", false, "4.4.1 451 no route to host", "destination"},
+	{"x@-.example", true, "5.1.2 553 no mail can go to this domain: ",
+	    "permanent"},
 	{"busytable", false, "4.3.0 451 a table could not be read", "first"},
 	{"temp", false, "4.2.0 451 try later", "first"},
 	{"liar", false, "4.3.0 451 local named places that cannot be",
@@ -137,14 +141,16 @@ START_TEST(test_failure)
 	row = qfile_rcpt(q, 0);
 	ck_assert_int_eq(row->state, failures[_i].permanent ? 'F' : 'T');
 	ck_assert_uint_eq(row->attempts, 1);
-	ck_assert_msg(slice_eq(row->why, slice_of(failures[_i].why)),
+	ck_assert_msg(slice_prefix(row->why, slice_of(failures[_i].why)),
 	    "%.*s", SLICE_FMT(row->why));
 	ck_assert_msg(slice_eq(row->rule, slice_of(failures[_i].rule)),
 	    "%.*s", SLICE_FMT(row->rule));
 	ck_assert_int_eq(fstat(qfile_fd(q), &st), 0);
 	if (failures[_i].permanent) {
+		/* the notice failed for now */
 		ck_assert_int_eq(row->next_ms, 0);
-		ck_assert_int_gt(st.st_mtim.tv_sec, now / 1000 + 86400 * 365);
+		ck_assert_int_ge(st.st_mtim.tv_sec, now / 1000 + 59);
+		ck_assert_int_le(st.st_mtim.tv_sec, now / 1000 + 65);
 	} else {
 		ck_assert_int_ge(row->next_ms, now + 53000);
 		ck_assert_int_le(row->next_ms, clock_real_ms() + 67000);
@@ -189,6 +195,7 @@ START_TEST(test_lifetime)
 	rig_configure(r, "retry_first = 100ms\nretry_max = 200ms\n"
 	    "queue_lifetime = 1s\n");
 	rig_start(r);
+	r->bounce_code = 451;
 	r->failures = 1000;
 	m = rig_send(r, "temp");
 	WAIT_FOR(r, lifetime_logged, NULL);
@@ -336,6 +343,7 @@ START_TEST(test_too_many)
 	rig_end(r, SIGTERM);
 	rig_configure(r, "expansion_max = 249\n");
 	rig_start(r);
+	r->bounce_code = 451;
 	m = rig_send(r, "big");
 	WAIT_FOR(r, rig_deferred, m.id.s);
 	q = rig_open(r, QDIR_DEFERRED, m.id.s, false);

@@ -1,10 +1,11 @@
 /*
  * A queue directory, a qmgr in a process and a cage of its own, and around it
- * what it talks to: authd, local and the spawner played by the test itself, in
- * one loop, over the real contracts.  Included by qmgr_*_test.c.
+ * what it talks to: authd, local, the spawner, remote and bounce played by the
+ * test itself, in one loop, over the real contracts.  Included by
+ * qmgr_*_test.c.
  *
- * What happens to a recipient is told by its local part: see rig_targets and
- * rig_outcome.
+ * What happens to a recipient is told by its local part, and by its domain if
+ * it is another host's: see rig_targets, rig_answer and rig_transfer_answer.
  */
 #ifndef TESTS_UNIT_QMGR_RIG_H
 #define TESTS_UNIT_QMGR_RIG_H
@@ -29,10 +30,12 @@
 #include "common/io/loop.h"
 #include "common/mail/qfile.h"
 #include "common/proto/address.h"
+#include "common/proto/bounce.h"
 #include "common/proto/control.h"
 #include "common/proto/delivery.h"
 #include "common/proto/notice.h"
 #include "common/proto/sockets.h"
+#include "common/proto/transfer.h"
 #include "common/sys/proc.h"
 #include "qmgr/qmgr.h"
 
@@ -66,18 +69,53 @@ struct rig_job {
 	struct chan_peer *peer;
 };
 
+/* A job of remote. */
+struct rig_transfer {
+	char id[ID_SIZE];
+	char domain[128], route[128], sender[128], envid[64];
+	char first[128], orcpt[128]; /* of the first recipient */
+	uint32_t flags, notify;
+	uint64_t by_at_ms;
+	uint32_t numbers[TRANSFER_RCPTS_MAX];
+	char locals[TRANSFER_RCPTS_MAX][12];
+	size_t n;
+	int64_t at_ms;
+	uint64_t job; /* not answered yet, or 0 */
+	struct chan_peer *peer;
+};
+
+/* A job of bounce. */
+struct rig_notice {
+	char id[ID_SIZE];
+	char sender[128];
+	uint32_t kind, numbers[16], actions[16];
+	size_t n;
+	uint64_t until_ms;
+};
+
+#define RIG_TRANSFERS 4096
+#define RIG_NOTICES 256
+
 struct rig {
 	char dir[64], queue[96], run[96], conf[96];
 	pid_t pid;
 	struct loop *loop;
-	int authd_fd, local_fd, spawner_fd;
-	struct chan_server *authd, *local, *spawner;
+	int authd_fd, local_fd, spawner_fd, remote_fd, bounce_fd;
+	struct chan_server *authd, *local, *spawner, *remote, *bounce;
 	struct chan_link *notice, *control;
 	struct loop_timer *tick;
 	bool late;
 	uint32_t resolves;
 	struct rig_job jobs[RIG_JOBS];
 	size_t njobs;
+	struct rig_transfer *transfers[RIG_TRANSFERS];
+	size_t ntransfers, nrunning, most_running;
+	struct rig_notice notices[RIG_NOTICES];
+	size_t nnotices;
+	bool remote_silent;
+	bool dead_up;        /* dead.example can be reached */
+	uint32_t bounce_code;
+	uint32_t remote_capacity;
 	unsigned failures; /* of "temp": how often it still fails */
 	bool local_silent; /* jobs are not answered */
 	uint32_t capacity;
@@ -145,7 +183,7 @@ rig_targets(struct rig *r, struct chan_peer *p,
 
 	(void)r;
 	snprintf(own, sizeof(own), "%.*s", SLICE_FMT(ask->address));
-	if (strstr(own, "@remote.example") != NULL)
+	if (strstr(own, "@here.example") == NULL)
 		return ADDRESS_REMOTE;
 	if (rig_local_part(ask->address, "none"))
 		return ADDRESS_NONE;
@@ -195,7 +233,10 @@ rig_authd_record(void *arg, struct chan_peer *p, uint16_t type,
 	ck_assert_uint_eq(type, ADDRESS_RESOLVE);
 	r->resolves++;
 	out.rid = ask->rid;
+	out.route = SLICE_EMPTY;
 	out.result = rig_targets(r, p, ask);
+	if (memmem(ask->address.p, ask->address.len, "@routed", 7) != NULL)
+		out.route = SLICE("smtp:[192.0.2.1] concurrency=2");
 	if (out.result == ADDRESS_NONE) {
 		out.code = 550;
 		out.subject = out.detail = 1;
@@ -334,6 +375,161 @@ static const struct chan_server_ops rig_authd_ops = {
 static const struct chan_server_ops rig_job_ops = {
 	.record = rig_job_record, .opened = rig_job_opened};
 
+/* ---- remote ---- */
+
+static struct transfer_outcome
+rig_transfer_outcome(struct rig *r, const struct rig_transfer *t, size_t i)
+{
+	const char *local = t->locals[i];
+	struct transfer_outcome o = {.number = t->numbers[i],
+	    .code = 250,
+	    .text = SLICE("ok")};
+
+	if (strcmp(t->domain, "dead.example") == 0 && !r->dead_up) {
+		o.code = 451;
+		o.subject = 4;
+		o.detail = 1;
+		o.text = SLICE("no route to host");
+		o.own = 1;
+	} else if (strcmp(t->domain, "busy.example") == 0) {
+		o.code = 421;
+		o.subject = 4;
+		o.detail = 5;
+		o.text = SLICE("too many connections");
+	} else if (strcmp(local, "perm") == 0) {
+		o.code = 550;
+		o.subject = o.detail = 1;
+		o.text = SLICE("no such user");
+	} else if (strcmp(local, "temp") == 0 && r->failures > 0) {
+		r->failures--;
+		o.code = 450;
+		o.subject = 2;
+		o.text = SLICE("greylisted");
+	} else if (strcmp(local, "plain") == 0)
+		o.relayed = 1;
+	return o;
+}
+
+RIG void
+rig_transfer_answer(struct rig *r, struct rig_transfer *t)
+{
+	static struct transfer_outcome v[TRANSFER_RCPTS_MAX];
+	struct transfer_done out = {.job = t->job,
+	    .dest = TRANSFER_DEST_FINE,
+	    .host = SLICE("mx.example[192.0.2.1]:25"),
+	    .outcomes = {v, t->n}};
+
+	for (size_t i = 0; i < t->n; i++)
+		v[i] = rig_transfer_outcome(r, t, i);
+	if (strcmp(t->domain, "dead.example") == 0 && !r->dead_up)
+		out.dest = TRANSFER_DEST_DOWN;
+	if (strcmp(t->domain, "busy.example") == 0)
+		out.dest = TRANSFER_DEST_BUSY;
+	t->job = 0;
+	r->nrunning--;
+	chan_peer_send(t->peer, TRANSFER_DONE, &out);
+}
+
+static bool
+rig_transfer_record(void *arg, struct chan_peer *p, uint16_t type,
+    const void *msg, const int *fds, size_t nfds)
+{
+	const struct transfer_job *job = msg;
+	const struct transfer_rcpt *v = job->recipients.v;
+	struct rig_transfer *t = mem_alloc(sizeof(*t));
+	struct rig *r = arg;
+
+	ck_assert_uint_eq(type, TRANSFER_JOB);
+	ck_assert_uint_eq(nfds, 1);
+	ck_assert_uint_lt(r->ntransfers, RIG_TRANSFERS);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fds[0]);
+	r->transfers[r->ntransfers++] = t;
+	rig_keep(t->id, sizeof(t->id), job->id);
+	rig_keep(t->domain, sizeof(t->domain), job->domain);
+	rig_keep(t->route, sizeof(t->route), job->route);
+	rig_keep(t->sender, sizeof(t->sender), job->sender);
+	rig_keep(t->envid, sizeof(t->envid), job->envid);
+	rig_keep(t->first, sizeof(t->first), v[0].address);
+	rig_keep(t->orcpt, sizeof(t->orcpt), v[0].orcpt);
+	t->notify = v[0].notify;
+	t->flags = job->flags;
+	t->by_at_ms = job->by_at_ms;
+	t->n = job->recipients.n;
+	t->at_ms = clock_mono_ms();
+	t->job = job->job;
+	t->peer = p;
+	for (size_t i = 0; i < t->n; i++) {
+		struct slice rest = v[i].address, local;
+
+		slice_cut(&rest, '@', &local);
+		t->numbers[i] = v[i].number;
+		rig_keep(t->locals[i], sizeof(t->locals[i]), local);
+	}
+	if (++r->nrunning > r->most_running)
+		r->most_running = r->nrunning;
+	if (!r->remote_silent)
+		rig_transfer_answer(r, t);
+	return true;
+}
+
+static bool
+rig_transfer_opened(void *arg, struct chan_peer *p)
+{
+	struct rig *r = arg;
+	struct transfer_ready ready = {r->remote_capacity};
+
+	chan_peer_send(p, TRANSFER_READY, &ready);
+	return true;
+}
+
+/* ---- bounce ---- */
+
+static bool
+rig_notice_record(void *arg, struct chan_peer *p, uint16_t type,
+    const void *msg, const int *fds, size_t nfds)
+{
+	const struct bounce_job *job = msg;
+	const struct bounce_rcpt *v = job->recipients.v;
+	struct rig *r = arg;
+	struct rig_notice *n = &r->notices[r->nnotices++];
+	struct bounce_done out = {.job = job->job,
+	    .code = r->bounce_code,
+	    .text = SLICE("as it was told"),
+	    .id = SLICE_EMPTY};
+
+	ck_assert_uint_eq(type, BOUNCE_JOB);
+	ck_assert_uint_eq(nfds, 1);
+	ck_assert_uint_lt(r->nnotices, RIG_NOTICES);
+	close(fds[0]);
+	rig_keep(n->id, sizeof(n->id), job->id);
+	rig_keep(n->sender, sizeof(n->sender), job->sender);
+	n->kind = job->kind;
+	n->n = job->recipients.n;
+	for (size_t i = 0; i < n->n && i < 16; i++) {
+		n->numbers[i] = v[i].number;
+		n->actions[i] = v[i].action;
+		n->until_ms = v[i].until_ms;
+	}
+	chan_peer_send(p, BOUNCE_DONE, &out);
+	return true;
+}
+
+static bool
+rig_notice_opened(void *arg, struct chan_peer *p)
+{
+	const struct bounce_ready ready = {8};
+
+	(void)arg;
+	chan_peer_send(p, BOUNCE_READY, &ready);
+	return true;
+}
+
+static const struct chan_server_ops rig_transfer_ops = {
+	.record = rig_transfer_record, .opened = rig_transfer_opened};
+static const struct chan_server_ops rig_bounce_ops = {
+	.record = rig_notice_record, .opened = rig_notice_opened};
+
 static struct chan_server *
 rig_serve(struct rig *r, int *fd, const char *name,
     const struct chan_contract *ct, const struct chan_server_ops *ops)
@@ -358,6 +554,20 @@ rig_local_up(struct rig *r)
 {
 	r->local = rig_serve(r, &r->local_fd, SOCKET_LOCAL,
 	    &delivery_contract, &rig_job_ops);
+}
+
+RIG void
+rig_remote_up(struct rig *r)
+{
+	r->remote = rig_serve(r, &r->remote_fd, SOCKET_REMOTE,
+	    &transfer_contract, &rig_transfer_ops);
+}
+
+RIG void
+rig_bounce_up(struct rig *r)
+{
+	r->bounce = rig_serve(r, &r->bounce_fd, SOCKET_BOUNCE,
+	    &bounce_contract, &rig_bounce_ops);
 }
 
 RIG void
@@ -619,7 +829,8 @@ rig_configure(struct rig *r, const char *more)
 	char text[1024];
 
 	snprintf(text, sizeof(text), "run_dir = %s\nqueue_dir = %s\n"
-	    "user_queue = nobody\nhostname = here.example\n%s", r->run,
+	    "user_queue = nobody\nuser_smtpd = nobody\n"
+	    "hostname = here.example\n%s", r->run,
 	    r->queue, more);
 	rig_write(r->conf, text);
 }
@@ -652,6 +863,8 @@ rig_new(const char *more_conf)
 	}
 	rig_configure(r, more_conf);
 	r->capacity = 50;
+	r->remote_capacity = 100;
+	r->bounce_code = 250;
 	r->temp_subject = 2;
 	r->temp_words = SLICE("try later");
 	r->loop = loop_new();
@@ -659,6 +872,8 @@ rig_new(const char *more_conf)
 	loop_after(r->loop, rig_round, r);
 	rig_authd_up(r);
 	rig_local_up(r);
+	rig_remote_up(r);
+	rig_bounce_up(r);
 	r->spawner = rig_serve(r, &r->spawner_fd, SOCKET_SPAWNER,
 	    &delivery_contract, &rig_job_ops);
 	return r;
@@ -673,11 +888,19 @@ rig_free(struct rig *r)
 	/* Nothing is under way any more: it ends at once and well. */
 	if (r->local != NULL)
 		rig_down(&r->local, &r->local_fd);
+	if (r->remote != NULL)
+		rig_down(&r->remote, &r->remote_fd);
 	if (r->pid > 0)
 		ck_assert_int_eq(rig_end(r, SIGTERM), 0);
 	if (r->authd != NULL)
 		rig_down(&r->authd, &r->authd_fd);
+	if (r->remote != NULL)
+		rig_down(&r->remote, &r->remote_fd);
+	if (r->bounce != NULL)
+		rig_down(&r->bounce, &r->bounce_fd);
 	rig_down(&r->spawner, &r->spawner_fd);
+	for (size_t i = 0; i < r->ntransfers; i++)
+		free(r->transfers[i]);
 	loop_free(&r->loop);
 	snprintf(command, sizeof(command), "%s", r->dir);
 	pid = fork();
