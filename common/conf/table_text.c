@@ -207,12 +207,14 @@ entry_domain(struct slice line, struct table_entry *e)
 	return NULL;
 }
 
-/* example.org, .example.org, ann@example.org, * */
+/* example.org, [192.0.2.1], .example.org, ann@example.org, * */
 static bool
 is_route_key(struct slice s)
 {
 	if (slice_eq(s, SLICE("*")))
 		return true;
+	if (slice_prefix(s, SLICE("[")))
+		return slice_find(s, ']', 0) == s.len - 1;
 	if (slice_prefix(s, SLICE(".")))
 		return is_domain(slice_sub(s, 1, s.len));
 	return find_unquoted(s, '@') < s.len ? is_address(s, false)

@@ -26,7 +26,19 @@ struct auth_fixture {
 
 static const char auth_domains[] =
     "example.org\n"
-    "example.net\n";
+    "example.net\n"
+    "relay.example relay\n"
+    "closed.example relay\n";
+
+static const char auth_routes[] =
+    "routed.example smtp:[192.0.2.1]:25\n"
+    ".routed.example smtp:[192.0.2.2]\n"
+    ".deep.routed.example smtp:[192.0.2.3]\n"
+    "vip@routed.example lmtp:/vip\n"
+    "xn--bcher-kva.example smtp:[192.0.2.4]\n"
+    "[192.0.2.9] smtp:[192.0.2.5]\n"
+    "closed.example error:Closed for good\n"
+    "shut.example error:\n";
 
 static const char auth_users[] =
     "ann@example.org:{PLAIN}annsecret::::::\n"
@@ -81,6 +93,8 @@ static const char auth_aliases[] =
     "team@example.org: t@elsewhere.example\n"
     "many: :include:@DIR@/lists/many\n"
     "long: :include:@DIR@/lists/long\n"
+    "known@relay.example: known@relay.example, ann@example.org\n"
+    "away@relay.example: x@elsewhere.example\n"
     "ext: ann+inbox@example.org, ann@example.org\n"
     "extloop: extloop+x\n";
 
@@ -123,7 +137,7 @@ auth_compile(const struct auth_fixture *f)
 	int i;
 
 	snprintf(tables, sizeof(tables), "%s/tables", f->dir);
-	for (i = TABLE_DOMAINS; i <= TABLE_USERS; i++)
+	for (i = 0; i < TABLE_KINDS; i++)
 		ck_assert_msg(table_compile(tables, (enum table_kind)i,
 		    &errors), "%s", errors.s);
 	buf_free(&errors);
@@ -193,6 +207,7 @@ auth_setup(struct auth_fixture *f, const char *more)
 	}
 	auth_write(f, "tables/domains", auth_domains);
 	auth_write(f, "tables/users", auth_users);
+	auth_write(f, "tables/routes", auth_routes);
 	auth_write_here(f, "tables/aliases", auth_aliases);
 	auth_write(f, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
 	    "Sys:x:1500:1600:Sys:/home/sys:/bin/sh\n"

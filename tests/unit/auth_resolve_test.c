@@ -62,6 +62,8 @@ run(const char *address, uint32_t flags, struct buf *out)
 	buf_adds(out, result_name(resolve_result(r, &why)));
 	if (why->code != 0)
 		buf_printf(out, " %u.%u", why->subject, why->detail);
+	if (resolve_route(r).len > 0)
+		buf_printf(out, " %.*s", SLICE_FMT(resolve_route(r)));
 	buf_addslice(out, buf_slice(&targets));
 	buf_free(&targets);
 }
@@ -186,6 +188,36 @@ static const struct {
 	    RESOLVE_PROBE, "broken 2.4"},
 	{"probe: file is not opened", "gone@mail.example.com", RESOLVE_PROBE,
 	    "local A:"},
+	/* routes: the longest key */
+	{"route of a domain", "x@routed.example", 0,
+	    "remote smtp:[192.0.2.1]:25"},
+	{"route of an address", "VIP@Routed.example", 0, "remote lmtp:/vip"},
+	{"route below a domain", "x@a.routed.example", 0,
+	    "remote smtp:[192.0.2.2]"},
+	{"route further below", "x@a.b.routed.example", 0,
+	    "remote smtp:[192.0.2.2]"},
+	{"the nearer one", "x@a.deep.routed.example", 0,
+	    "remote smtp:[192.0.2.3]"},
+	{"not itself", "x@deep.routed.example", 0, "remote smtp:[192.0.2.2]"},
+	{"not another's end", "x@norouted.example", 0, "remote"},
+	{"route of a U-label", "x@b\xc3\xbc" "cher.example", 0,
+	    "remote smtp:[192.0.2.4]"},
+	{"route of a literal", "x@[192.0.2.9]", 0, "remote smtp:[192.0.2.5]"},
+	{"probe: nothing goes there", "x@shut.example", RESOLVE_PROBE,
+	    "remote 1.2 error:"},
+	{"nothing goes there", "x@shut.example", 0, "remote error:"},
+	/* domains that are passed on */
+	{"passed on", "any@relay.example", 0, "remote"},
+	{"probe: passed on", "any@relay.example", RESOLVE_PROBE, "local"},
+	{"passed on by a closed route", "any@closed.example", RESOLVE_PROBE,
+	    "none 1.2 error:Closed for good"},
+	{"alias in such a domain", "away@relay.example", 0,
+	    "local A:x@elsewhere.example"},
+	{"itself in such a domain", "known@relay.example", 0,
+	    "local A:known@relay.example M:ann@example.org"},
+	{"the mailbox itself, elsewhere", "known@relay.example",
+	    RESOLVE_MAILBOX, "remote"},
+	{"its postmaster", "postmaster@relay.example", 0, "remote"},
 	/* EXPN */
 	{"expn", "sales@example.org", RESOLVE_MEMBERS,
 	    "local A:ann@example.org A:bob@example.org "

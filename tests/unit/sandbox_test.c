@@ -415,6 +415,8 @@ parent_of(enum role role)
 		return ROLE_AUTHD;
 	case ROLE_BOUNCE:
 		return ROLE_BOUNCE_PARENT;
+	case ROLE_REMOTE:
+		return ROLE_REMOTE_PARENT;
 	default:
 		return role;
 	}
@@ -427,7 +429,7 @@ takes_paths(enum role role)
 	    role != ROLE_LOCAL_VIRTUAL && role != ROLE_MAILBOX_VIRTUAL &&
 	    role != ROLE_SPAWNER_PARENT && role != ROLE_SMTPD_SESSION &&
 	    role != ROLE_POP3D_SESSION && role != ROLE_AUTHD_VERIFY &&
-	    role != ROLE_BOUNCE;
+	    role != ROLE_BOUNCE && role != ROLE_REMOTE;
 }
 
 static bool
@@ -549,6 +551,18 @@ static const struct {
 	T(role, be_daemon, KILL)
 	ACCEPTING(SMTPD_PARENT), ACCEPTING(POP3D_PARENT), ACCEPTING(AUTHD),
 	ACCEPTING(BOUNCE_PARENT),
+
+	/* Who connects with other hosts: TCP alone, no file, no UNIX socket. */
+	T(REMOTE, tcp, OK), T(REMOTE, exec, KILL), T(REMOTE, ptrace, KILL),
+	T(REMOTE, open_passwd, KILL), T(REMOTE, read_own, KILL),
+	T(REMOTE, unlink, KILL), T(REMOTE, unix, KILL), T(REMOTE, pair, KILL),
+	T(REMOTE, pipe, KILL), T(REMOTE, fork, KILL), T(REMOTE, thread, KILL),
+	T(REMOTE, clone_namespace, KILL), T(REMOTE, kill_parent, KILL),
+	T(REMOTE, own_signals, KILL), T(REMOTE, code, KILL),
+	T(REMOTE, be_daemon, KILL), T(REMOTE, memory, OK), T(REMOTE, log, OK),
+	T(REMOTE_PARENT, exec, KILL), T(REMOTE_PARENT, code, KILL),
+	T(REMOTE_PARENT, kill_all, KILL), T(REMOTE_PARENT, setuid, KILL),
+	ACCEPTING(REMOTE_PARENT),
 
 	/* The queue. */
 #define QUEUE(role)                                                            \

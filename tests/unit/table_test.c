@@ -37,7 +37,8 @@ static void
 tear_down(void)
 {
 	static const char *const names[] = {"users", "users.cdb", "aliases",
-	    "aliases.cdb", "domains", "domains.cdb", ".lock"};
+	    "aliases.cdb", "domains", "domains.cdb", "routes", "routes.cdb",
+	    ".lock"};
 	char path[128];
 	size_t i;
 
@@ -108,12 +109,32 @@ static const struct {
 	{"no domains", TABLE_DOMAINS, "a..b\nok\na b\n.a\na.\n",
 	    NULL, ":1: \"a..b\": not a domain; allowed: one domain a line, "
 	    "like example.org\n"
-	    ":3: \"a b\": not a domain; allowed: one domain a line, like "
-	    "example.org\n"
+	    ":3: \"a b\": behind the domain may stand the word relay only\n"
 	    ":4: \".a\": not a domain; allowed: one domain a line, like "
 	    "example.org\n"
 	    ":5: \"a.\": not a domain; allowed: one domain a line, like "
 	    "example.org\n"},
+	{"passed on", TABLE_DOMAINS, "a.example  relay \nb.example\n",
+	    "a.example=relay;b.example=;", NULL},
+	{"routes", TABLE_ROUTES, "Example.org\tsmtp:[192.0.2.1]:2525 \n"
+	    "# more\n.example.net mx source=192.0.2.2\n"
+	    "Ann@example.org  lmtp:/run/x\n* error:Nothing goes out.\n",
+	    "example.org=smtp:[192.0.2.1]:2525;"
+	    ".example.net=mx source=192.0.2.2;ann@example.org=lmtp:/run/x;"
+	    "*=error:Nothing goes out.;", NULL},
+	{"no routes", TABLE_ROUTES, "a\n.. mx\na smtp:\n@a mx\na x:b\n"
+	    "a b@c mx\n", NULL,
+	    ":1: \"a\": no route; allowed: KEY ROUTE, like example.org "
+	    "smtp:[192.0.2.1]:25\n"
+	    ":2: \".. mx\": the key is wrong; allowed: example.org, "
+	    ".example.org, user@example.org, *\n"
+	    ":3: \"a smtp\": the host is neither a name nor an address\n"
+	    ":4: \"@a mx\": the key is wrong; allowed: example.org, "
+	    ".example.org, user@example.org, *\n"
+	    ":5: \"a x\": unknown kind; allowed: mx, smtp:HOST, "
+	    "smtp:[HOST]:PORT, lmtp:[HOST]:PORT, lmtp:/PATH, error:TEXT\n"
+	    ":6: \"a b@c mx\": unknown kind; allowed: mx, smtp:HOST, "
+	    "smtp:[HOST]:PORT, lmtp:[HOST]:PORT, lmtp:/PATH, error:TEXT\n"},
 	{"twice", TABLE_DOMAINS, "a\nb\nA\n", NULL,
 	    ":3: a: stands here for the second time; remove one of them\n"},
 	{"aliases", TABLE_ALIASES,
@@ -262,6 +283,35 @@ START_TEST(compile_nothing)
 	ck_assert(!table_compile("/nonexistent", TABLE_USERS, &errors));
 	ck_assert_ptr_nonnull(strstr(errors.s, "/nonexistent: cannot be "
 	    "opened"));
+	buf_free(&errors);
+}
+END_TEST
+
+/* Routes need not be there at all; half of them must be told. */
+START_TEST(routes_absent)
+{
+	struct buf errors = BUF_INIT(8192);
+	struct slice value;
+	struct table *t = table_open(dirfd_, dir, TABLE_ROUTES, 0);
+	char path[128];
+
+	ck_assert_int_eq(table_get(t, SLICE("a"), &value), TABLE_NONE);
+	ck_assert_int_eq(table_check(dir, TABLE_ROUTES, &errors),
+	    TABLE_CURRENT);
+	ck_assert(table_compile(dir, TABLE_ROUTES, &errors));
+	write_text(TABLE_ROUTES, "a mx\n");
+	ck_assert_int_eq(table_get(t, SLICE("a"), &value), TABLE_ERROR);
+	ck_assert_int_eq(table_check(dir, TABLE_ROUTES, &errors),
+	    TABLE_STALE);
+	ck_assert(table_compile(dir, TABLE_ROUTES, &errors));
+	ck_assert_int_eq(table_get(t, SLICE("a"), &value), TABLE_FOUND);
+	path_of(path, sizeof(path), "routes.cdb");
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(table_get(t, SLICE("a"), &value), TABLE_ERROR);
+	path_of(path, sizeof(path), "routes");
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(table_get(t, SLICE("a"), &value), TABLE_NONE);
+	table_close(&t);
 	buf_free(&errors);
 }
 END_TEST
@@ -651,6 +701,7 @@ table_suite(void)
 	tcase_add_loop_test(t, compile, 0, COUNT(texts));
 	tcase_add_test(t, mode);
 	tcase_add_test(t, compile_nothing);
+	tcase_add_test(t, routes_absent);
 	tcase_add_test(t, get);
 	tcase_add_test(t, newer);
 	tcase_add_test(t, check);
