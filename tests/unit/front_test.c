@@ -141,6 +141,29 @@ address(uint8_t last)
 	return (struct ip){{0x20, 1, 0xd, 0xb8, [15] = last}};
 }
 
+/* A uid is counted apart from every address. */
+START_TEST(units)
+{
+	static const char *const addresses[] = {"0.0.3.232", "192.0.2.1", "::",
+	    "::1", "::3e8", "::1:0:0:3e8", "2001:db8::1", "e803::"};
+	struct front_client user = {.user = true, .uid = 1000};
+	struct front_client other = {.user = true, .uid = 1001};
+	struct ip unit = front_unit(&user), b = front_unit(&other);
+
+	ck_assert(!ip_equal(&unit, &b));
+	other.uid = 1000;
+	b = front_unit(&other);
+	ck_assert(ip_equal(&unit, &b));
+	for (int i = 0; i < COUNT(addresses); i++) {
+		struct front_client c = {.user = false};
+
+		ck_assert(ip_parse(slice_of(addresses[i]), &c.ip));
+		b = front_unit(&c);
+		ck_assert(!ip_equal(&unit, &b));
+	}
+}
+END_TEST
+
 START_TEST(clients)
 {
 	struct front_clients *c = front_clients_new(3);
@@ -178,6 +201,7 @@ front_suite(void)
 
 	tcase_add_loop_test(t, proxy, 0, COUNT(cases));
 	tcase_add_test(t, read_proxy);
+	tcase_add_test(t, units);
 	tcase_add_test(t, clients);
 	suite_add_tcase(s, t);
 	return s;

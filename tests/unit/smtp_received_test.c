@@ -54,6 +54,47 @@ START_TEST(one)
 }
 END_TEST
 
+/* A user of this host: neither what HELO said nor an address. */
+START_TEST(users)
+{
+	static const struct {
+		const char *login;
+		uint32_t uid;
+		const char *want;
+	} v[] = {
+		{"ann", 1000, "(user ann, uid 1000)"},
+		{"uid:4294967294", 4294967294, "(user uid:4294967294, uid "
+		    "4294967294)"},
+		{"a (b)\\\r\n\xc3\xa4", 7, "(user a??b?????""?, uid 7)"},
+	};
+	struct buf out = BUF_INIT(4096), want = BUF_INIT(4096);
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct received r = {
+		    .helo = SLICE("other.example"),
+		    .hostname = SLICE("mx.here.example"),
+		    .protocol = SLICE("ESMTP"),
+		    .id = SLICE("0123456789abcdefghij"),
+		    .recipient = SLICE_EMPTY,
+		    .login = slice_of(v[i].login),
+		    .uid = v[i].uid,
+		    .now_ms = INT64_C(1764000000000),
+		};
+
+		buf_reset(&out);
+		buf_reset(&want);
+		received_add(&r, &out);
+		buf_printf(&want, "Received: from mx.here.example %s\r\n"
+		    "\tby mx.here.example with ESMTP id "
+		    "0123456789abcdefghij;\r\n\t", v[i].want);
+		ck_assert_msg(slice_prefix(buf_slice(&out), buf_slice(&want)),
+		    "%s", out.s);
+	}
+	buf_free(&out);
+	buf_free(&want);
+}
+END_TEST
+
 START_TEST(protocols)
 {
 	ck_assert(slice_eq(received_protocol(false, false), SLICE("SMTP")));
@@ -69,6 +110,7 @@ smtp_received_suite(void)
 	TCase *tc = tcase_create("received");
 
 	tcase_add_loop_test(tc, one, 0, NCASES);
+	tcase_add_test(tc, users);
 	tcase_add_test(tc, protocols);
 	suite_add_tcase(s, tc);
 	return s;
