@@ -34,23 +34,22 @@ def ip(*words):
 
 
 class Net:
-    def __init__(self, *names):
-        self.full = {n: f"postern-{os.getpid()}-{n}" for n in names}
-        self.address = {n: f"10.77.0.{i + 1}" for i, n in enumerate(names)}
-        self.bridge = f"postern-{os.getpid()}-bridge"
+    """Two machines and a cable between them."""
+
+    def __init__(self, one, other):
+        self.names = (one, other)
+        self.full = {n: f"postern-{os.getpid()}-{n}" for n in self.names}
+        self.address = {one: "10.77.0.1", other: "10.77.0.2"}
 
     def __enter__(self):
+        one, other = (self.full[n] for n in self.names)
         try:
-            ip("netns", "add", self.bridge)
-            ip("-n", self.bridge, "link", "add", "br0", "type", "bridge")
-            ip("-n", self.bridge, "link", "set", "br0", "up")
+            ip("netns", "add", one)
+            ip("netns", "add", other)
+            ip("-n", one, "link", "add", "eth0", "type", "veth", "peer",
+               "name", "eth0", "netns", other)
             for n, full in self.full.items():
-                ip("netns", "add", full)
                 ip("-n", full, "link", "set", "lo", "up")
-                ip("-n", full, "link", "add", "eth0", "type", "veth", "peer",
-                   "name", n, "netns", self.bridge)
-                ip("-n", self.bridge, "link", "set", n, "master", "br0")
-                ip("-n", self.bridge, "link", "set", n, "up")
                 ip("-n", full, "addr", "add", self.address[n] + "/24", "dev",
                    "eth0")
                 ip("-n", full, "link", "set", "eth0", "up")
@@ -63,16 +62,16 @@ class Net:
         self.close()
 
     def close(self):
-        for full in [*self.full.values(), self.bridge]:
+        for full in self.full.values():
             subprocess.run(["ip", "netns", "del", full], check=False,
                            capture_output=True)
 
     def cut(self, name):
-        """The cable is out: nothing comes, nothing is refused either."""
-        ip("-n", self.bridge, "link", "set", name, "down")
+        """The cable is out."""
+        ip("-n", self.full[name], "link", "set", "eth0", "down")
 
     def mend(self, name):
-        ip("-n", self.bridge, "link", "set", name, "up")
+        ip("-n", self.full[name], "link", "set", "eth0", "up")
 
     @contextlib.contextmanager
     def inside(self, name):
