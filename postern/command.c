@@ -50,6 +50,8 @@ const struct command commands[] = {
 	{"queue", "remove", "[--reason text] id ... | --all [filter]",
 	    "gone, nobody is told", queue_remove},
 	{"explain", NULL, "id ...", "short for queue explain", queue_explain},
+	{"trace", NULL, "[--all] id|address|message-id [log ...]",
+	    "the life of a message, from the logs", trace_command},
 	{"stats", NULL, "[--openmetrics] [program ...]",
 	    "what the daemons have counted", stats_command},
 	{NULL, NULL, NULL, NULL, NULL},

@@ -36,6 +36,7 @@ int command_usage(int (*run)(struct postern *, int, char *[]));
 int check_command(struct postern *p, int argc, char *argv[]);
 int setup_command(struct postern *p, int argc, char *argv[]);
 int stats_command(struct postern *p, int argc, char *argv[]);
+int trace_command(struct postern *p, int argc, char *argv[]);
 int table_command(struct postern *p, int argc, char *argv[]);
 
 int user_add(struct postern *p, int argc, char *argv[]);
