@@ -287,8 +287,12 @@ dest_join(struct dest *d, struct rcpt *r)
 uint32_t
 dest_limit(const struct dest *d)
 {
-	return d->no == LANE_REMOTE ? d->adapt.limit :
-	    d->qm->lanes[d->no].dest_limit;
+	uint32_t most;
+
+	if (d->no != LANE_REMOTE)
+		return d->qm->lanes[d->no].dest_limit;
+	most = conf_of(d).most;
+	return d->adapt.limit < most ? d->adapt.limit : most;
 }
 
 bool
@@ -331,16 +335,12 @@ dest_look(struct dest *d)
 	TAILQ_INSERT_TAIL(&d->qm->feeding, d, feed);
 }
 
-/* r's slot goes to whoever waits for one. */
+/* Free slots go to those who wait for one. */
 static void
-pass_slot(struct dest *d, struct rcpt *r)
+admit(struct dest *d)
 {
 	struct rcpt *next;
 
-	if (!r->slot)
-		return;
-	r->slot = false;
-	d->slots--;
 	while (!dest_is_shut(d) && d->slots < dest_limit(d) &&
 	    (next = TAILQ_FIRST(&d->parked)) != NULL) {
 		TAILQ_REMOVE(&d->parked, next, list);
@@ -365,7 +365,9 @@ dest_leave(struct rcpt *r)
 	if (r->leader == NULL) {
 		d->units--;
 		d->gone++;
-		pass_slot(d, r);
+		d->slots -= r->slot;
+		r->slot = false;
+		admit(d);
 		dest_look(d);
 	}
 	dest_drop(d);
@@ -495,6 +497,7 @@ dest_result(struct dest *d, enum transfer_dest what, int64_t started_ms,
 		loop_timer_free(&d->probe);
 		break;
 	}
+	admit(d);
 	dest_look(d);
 }
 

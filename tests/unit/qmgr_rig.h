@@ -198,6 +198,13 @@ rig_targets(struct rig *r, struct chan_peer *p,
 		t[0] = rig_mailbox(own);
 	} else if (rig_local_part(ask->address, "list")) {
 		out.targets.n = 2;
+	} else if (rig_local_part(ask->address, "rlist")) {
+		for (int i = 0; i < 2; i++) {
+			t[i].kind = DELIVERY_ADDRESS;
+			t[i].address = i == 0 ? SLICE("ann@remote.example") :
+			    SLICE("bob@remote.example");
+			t[i].sender = SLICE("owner-rlist@here.example");
+		}
 	} else if (rig_local_part(ask->address, "owned")) {
 		t[0].sender = t[1].sender = SLICE("owner-owned@here.example");
 	} else if (rig_local_part(ask->address, "mixed")) {
@@ -635,6 +642,20 @@ rig_tick(void *arg)
 	(void)arg;
 }
 
+/* So many jobs came to remote. */
+RIG bool
+rig_ntransfers(struct rig *r, const void *n)
+{
+	return r->ntransfers >= *(const size_t *)n;
+}
+
+/* ... to bounce. */
+RIG bool
+rig_nnotices(struct rig *r, const void *n)
+{
+	return r->nnotices >= *(const size_t *)n;
+}
+
 /* Runs until done says so; false: not within wait_ms. */
 RIG bool
 rig_run(struct rig *r, bool (*done)(struct rig *, const void *),
@@ -922,14 +943,19 @@ struct rig_message {
 	char names[NOTICE_RCPTS_MAX][64];
 	size_t n;
 	uint32_t flags;
+	const char *from;   /* NULL: sender@remote.example */
+	const char *envid;
+	uint64_t by_at_ms;
+	uint32_t notify;    /* of all recipients */
+	const char *orcpt;
 };
 
 /* A message to these (separated by spaces) at here.example, or to full
  * addresses. */
 RIG struct rig_message
-rig_message(const char *to)
+rig_message_at(const char *to, int64_t ms)
 {
-	struct rig_message m = {.id = id_new(clock_real_ms())};
+	struct rig_message m = {.id = id_new(ms)};
 	struct slice rest = slice_of(to), word;
 
 	while (slice_word(&rest, &word)) {
@@ -941,17 +967,26 @@ rig_message(const char *to)
 	return m;
 }
 
+RIG struct rig_message
+rig_message(const char *to)
+{
+	return rig_message_at(to, clock_real_ms());
+}
+
 static struct envelope
 rig_envelope(struct rig_message *m)
 {
 	struct envelope env = {.id = slice_of(m->id.s),
-	    .from = SLICE("sender@remote.example"),
+	    .from = slice_of(m->from != NULL ? m->from :
+	        "sender@remote.example"),
 	    .flags = m->flags,
+	    .envid = log_text(m->envid),
+	    .by_at_ms = m->by_at_ms,
 	    .recipients = {m->rcpts, m->n}};
 
 	for (size_t i = 0; i < m->n; i++)
 		m->rcpts[i] = (struct env_recipient){slice_of(m->names[i]),
-		    SLICE_EMPTY, 0};
+		    log_text(m->orcpt), m->notify};
 	return env;
 }
 
@@ -995,14 +1030,24 @@ rig_store(struct rig *r, struct rig_message *m, enum qdir dir)
 RIG void
 rig_notify(struct rig *r, struct rig_message *m)
 {
+	struct envelope env = rig_envelope(m);
 	struct notice_new n = {.id = slice_of(m->id.s),
-	    .from = SLICE("sender@remote.example"),
+	    .from = env.from,
 	    .size = 22,
 	    .flags = m->flags,
-	    .nrcpts = (uint32_t)m->n};
+	    .envid = env.envid,
+	    .nrcpts = (uint32_t)m->n,
+	    .recipients = env.recipients};
 
-	n.recipients = rig_envelope(m).recipients;
 	ck_assert(chan_link_send(r->notice, NOTICE_NEW, &n));
+}
+
+/* A message made by hand, stored and told of. */
+RIG void
+rig_submit(struct rig *r, struct rig_message *m)
+{
+	rig_store(r, m, QDIR_INCOMING);
+	rig_notify(r, m);
 }
 
 /* Stored and told of. */
