@@ -32,6 +32,7 @@ struct resolver {
 	struct ub_event_base *base; /* owned */
 	struct ub_ctx *ctx;         /* owned */
 	bool validates;
+	bool ending;                /* answers go nowhere */
 };
 
 /* libunbound has one log for all its contexts, and so it lives as long as the
@@ -312,6 +313,8 @@ on_answer(void *arg, int code, void *packet, int len, int security,
 	    .packet = SLICE_EMPTY, .why = ""};
 
 	(void)limited;
+	if (call->resolver->ending)
+		return;
 	if (said.bogus)
 		said.why = why_bogus != NULL ? why_bogus :
 		    "does not validate";
@@ -336,6 +339,7 @@ resolver_ask(struct resolver *r, struct resolver_call *call,
 		return "the name is too long";
 	memcpy(call->name, name.p, name.len);
 	call->name[name.len] = '\0';
+	call->resolver = r;
 	error = ub_resolve_event(r->ctx, name.len == 0 ? "." : call->name,
 	    (int)type, CLASS_IN, call, on_answer, NULL);
 	return error == 0 ? NULL : ub_strerror(error);
@@ -421,6 +425,8 @@ resolver_free(struct resolver **rp)
 
 	if (r == NULL)
 		return;
+	/* What is under way ends with failures. */
+	r->ending = true;
 	if (r->ctx != NULL)
 		ub_ctx_delete(r->ctx);
 	events_free(&r->base);

@@ -30,7 +30,8 @@ struct resolver_said {
 struct resolver_call {
 	void (*fn)(void *arg, const struct resolver_said *said);
 	void *arg;
-	char name[256]; /* the resolver's */
+	struct resolver *resolver; /* below: the resolver's */
+	char name[256];
 };
 
 /* sockets: how many it may use at once.  NULL: a line in errors. */

@@ -315,10 +315,14 @@ class Faker:
             except OSError:
                 continue
             self.asked += 1
-            got = self.answer(packet, False)
-            if isinstance(got, bytes):
-                with contextlib.suppress(OSError):
-                    self.udp.sendto(got, peer)
+            threading.Thread(target=self.say, args=(packet, peer),
+                             daemon=True).start()
+
+    def say(self, packet, peer):
+        got = self.answer(packet, False)
+        if isinstance(got, bytes):
+            with contextlib.suppress(OSError):
+                self.udp.sendto(got, peer)
 
     def serve_tcp(self):
         while not self.ended:
