@@ -24,7 +24,7 @@ read_mail(struct session *s, struct slice arg, struct address *from,
 		reply(s, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
 		return false;
 	}
-	if (!address_path(slice_sub(arg, 5, arg.len), flags, from, &rest,
+	if (!rcpt_path(s, slice_sub(arg, 5, arg.len), flags, from, &rest,
 	    &why)) {
 		reply(s, 501, "5.1.7", "Sender: %s", why);
 		return false;

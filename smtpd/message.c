@@ -40,6 +40,8 @@ message_open(struct session *s, const struct address *from,
 	s->mail.by_at_ms = p->by_at_ms;
 	s->mail.own = s->user.is && user_owns(s, from);
 	buf_addslice(&s->mail.from, from->text);
+	if (from->domain.len > 0 && from->text.len == from->local.len)
+		buf_printf(&s->mail.from, "@%.*s", SLICE_FMT(from->domain));
 	buf_addslice(&s->mail.envid, p->envid);
 	s->mail.deadline_ms = clock_mono_ms() +
 	    (int64_t)s->conf->smtp_transaction_timeout_ms;

@@ -20,7 +20,39 @@ is_own_literal(const struct session *s, struct slice domain)
 
 	if (slice_iprefix(text, SLICE("IPv6:")))
 		text = slice_sub(text, 5, text.len);
-	return ip_parse(text, &ip) && ip_equal(&ip, &s->local);
+	return !s->user.is && ip_parse(text, &ip) &&
+	    ip_equal(&ip, &s->local);
+}
+
+/* RFC 6409 4.2: what leaves here is qualified. */
+static bool
+bare_path(const struct session *s, struct slice path, bool utf8_ok,
+    struct address *out, struct slice *rest)
+{
+	size_t end = slice_find(path, '>', 0);
+	struct slice local = slice_sub(path, 1, end);
+	struct slice behind = slice_sub(path, end + 1, path.len);
+	const char *why;
+
+	if (!s->submission || !slice_prefix(path, SLICE("<")) ||
+	    end == path.len || !address_local(local, utf8_ok, &why) ||
+	    (behind.len > 0 && behind.p[0] != ' '))
+		return false;
+	*out = (struct address){.local = local, .text = local,
+	    .domain = slice_of(s->conf->local_domain)};
+	for (size_t i = 0; i < local.len; i++)
+		out->utf8 = out->utf8 || (unsigned char)local.p[i] > 127;
+	*rest = behind;
+	return true;
+}
+
+bool
+rcpt_path(const struct session *s, struct slice path,
+    struct address_flags flags, struct address *out, struct slice *rest,
+    const char **why)
+{
+	return address_path(path, flags, out, rest, why) ||
+	    bare_path(s, path, flags.utf8_ok, out, rest);
 }
 
 void
@@ -49,7 +81,7 @@ read_rcpt(struct session *s, struct slice arg, struct address *to,
 		reply(s, 501, "5.5.4", "Syntax: RCPT TO:<address>");
 		return false;
 	}
-	if (!address_path(slice_sub(arg, 3, arg.len), flags, to, &rest,
+	if (!rcpt_path(s, slice_sub(arg, 3, arg.len), flags, to, &rest,
 	    &why)) {
 		reply(s, 501, "5.1.3", "Recipient: %s", why);
 		return false;

@@ -220,7 +220,12 @@ command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_rset,
     cmd_noop, cmd_quit, cmd_vrfy, cmd_expn, cmd_help, cmd_etrn, cmd_obsolete,
     cmd_foreign;
 
-/* rcpt.c: local@domain of what MAIL, RCPT or VRFY named, with the domain filled
+/* rcpt.c: the path of MAIL or RCPT.  Users of this host may leave local_domain
+ * away: the address then has it, but not its text. */
+bool rcpt_path(const struct session *s, struct slice path,
+    struct address_flags flags, struct address *out, struct slice *rest,
+    const char **why);
+/* local@domain of what MAIL, RCPT or VRFY named, with the domain filled
  * in where there is none or where it is a literal of ours. */
 void rcpt_address(const struct session *s, const struct address *a,
     struct buf *out);

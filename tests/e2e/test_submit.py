@@ -166,6 +166,29 @@ def test_rights_of_the_socket(suite):
     assert suite.socket.parent.stat().st_mode & 0o022 == 0
 
 
+def test_names_without_a_domain():
+    """Users of this host are local_domain's; from the network they are
+    nobody."""
+    with make_suite(users=f"ann@{LOCAL}:{{PLAIN}}x::::::\n") as s:
+        ident = accepted(submit(s, b"Subject: s\r\n\r\n", sender="carl",
+                                to=["ann"]))
+        line = s.wait_log("smtpd", f"accepted .*id={ident}.*").group(0)
+        assert f"from=carl@{LOCAL} to=ann@{LOCAL}" in line
+        got = unfolded(delivered(s, ident, f"ann@{LOCAL}"))
+        assert f"From: carl@{LOCAL}".encode() in got
+        with smtp(s) as c:
+            for wrong in ("a b", "a..b", "a\x01", ".a", "@", "a@"):
+                assert c.docmd(f"MAIL FROM:<{wrong}>")[0] == 501, wrong
+            assert c.docmd("MAIL FROM:<carl>x")[0] == 501
+            assert c.docmd("MAIL FROM:<carl> X=1")[0] == 555
+            assert c.docmd("MAIL FROM:<carl> SIZE=1")[0] == 250
+            assert c.docmd("RCPT TO:<nobody-there>")[0] == 550
+            assert c.docmd("RCPT TO:<ann> NOTIFY=NEVER")[0] == 250
+        with s.smtp() as c:
+            c.ehlo()
+            assert c.docmd("MAIL FROM:<carl>")[0] == 501
+
+
 @root_only
 def test_limit_counts_by_uid():
     with make_suite({"smtp_sessions_per_client_max": "2"}) as s:
@@ -200,6 +223,7 @@ def test_own_sender():
             (1, f"daemon+x@{LOCAL}", 250), (1, "", 250),
             (1, f"bin@{LOCAL}", 553), (1, f"daemon@{DOMAIN}", 553),
             (1, f"daemonx@{LOCAL}", 553), (1, f"x+daemon@{LOCAL}", 553),
+            (1, "daemon", 250), (1, "bin", 553), (0, "bin", 250),
             (0, f"bin@{LOCAL}", 250), (NAMELESS, "", 250),
             (NAMELESS, f"uid@{LOCAL}", 553),
         ]
