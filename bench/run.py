@@ -483,7 +483,7 @@ def row_million(server, count=1000000):
         reading = load(server, '-m', '200', '-l', '1000', '-k', sink.file,
                        domain='sink.example')
         begin = time.time()
-        while 'scanned' not in open(f'{server.base}/log').read() and \
+        while not re.search(r'scanned dir=deferred', open(f'{server.base}/log').read()) and \
                 time.time() < begin + 120:
             time.sleep(0.1)
         pss, rss = manager_kb(server)
