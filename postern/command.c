@@ -41,6 +41,9 @@ const struct command commands[] = {
 	    queue_show},
 	{"queue", "explain", "id ...", "the same in sentences",
 	    queue_explain},
+	{"queue", "dest", "[pattern] | pause name [reason] | resume name | "
+	    "retry name", "where mail goes: how many at once, what waits, "
+	    "what went wrong", queue_dest},
 	{"queue", "hold", "[--reason text] id ... | --all [filter]",
 	    "no delivery until released", queue_hold},
 	{"queue", "release", "[--reason text] id ... | --all [filter]",

@@ -4,12 +4,14 @@
 
 #include "common/base/buf.h"
 #include "postern/history.h"
+#include "postern/paused.h"
 #include "postern/queue.h"
 
 struct explanation {
 	struct queue *q;
 	const struct queue_item *item;
 	struct history history; /* of file */
+	struct paused paused;   /* destinations that an admin stopped */
 	struct buf text; /* sentences, one a line; foreign octets as they are */
 };
 
@@ -17,7 +19,11 @@ struct explanation {
 void explain_file(struct explanation *e, struct qfile *file);
 void explain_unreadable(struct explanation *e, const char *why);
 /* When a message that is not delivered is given up. */
-int64_t explain_expires_ms(const struct explanation *e);
+int64_t explain_expires_ms(const struct explanation *e,
+    const struct qfile *file);
+/* The pause that holds this recipient up, as far as files tell; or NULL. */
+const struct pause *explain_pause(const struct explanation *e,
+    const struct qrcpt *r);
 
 /* explain_rcpt.c: one recipient with all its attempts; then all notes */
 void explain_recipient(struct explanation *e, const struct qrcpt *r);

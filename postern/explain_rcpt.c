@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/proto/delivery.h"
 #include "postern/explain.h"
 #include "postern/out.h"
 
@@ -63,8 +64,9 @@ rule(struct explanation *e, struct slice word)
 		    c->retry_max_ms},
 		{"lifetime", "it is the last one, at the end of queue_lifetime",
 		    c->queue_lifetime_ms},
-		{"deadline", "the sender asked for delivery until then "
-		    "(DELIVERBY)", 0},
+		{"destination", "its destination is down and is probed then "
+		    "(`postern queue dest`)", 0},
+		{"paused", "its destination was paused by an admin", 0},
 		{"admin", "an admin said so", 0},
 	};
 	struct buf *t = &e->text;
@@ -94,9 +96,31 @@ count(struct explanation *e, const struct qrcpt *r)
 		    r->attempts == 1 ? "" : "s");
 }
 
+/* The domain, or all of this host; a route's name is not in the file. */
+const struct pause *
+explain_pause(const struct explanation *e, const struct qrcpt *r)
+{
+	size_t at = r->address.len;
+	const struct pause *p;
+
+	if (r->state != QSTATE_TODO)
+		return NULL;
+	while (at > 0 && r->address.p[at - 1] != '@')
+		at--;
+	p = paused_find(&e->paused, slice_sub(r->address, at,
+	    r->address.len));
+	if (p == NULL && slice_eq(r->rule, SLICE("paused")))
+		p = paused_find(&e->paused, r->host);
+	if (p == NULL && (slice_eq(r->rule, SLICE("paused")) ||
+	    (r->kind != 0 && r->kind != DELIVERY_ADDRESS)))
+		p = paused_find(&e->paused, SLICE("local"));
+	return p;
+}
+
 static void
 waiting(struct explanation *e, const struct qrcpt *r)
 {
+	const struct pause *p = explain_pause(e, r);
 	struct buf *t = &e->text;
 
 	buf_adds(t, r->attempts == 0 ? " was not tried yet"
@@ -104,6 +128,13 @@ waiting(struct explanation *e, const struct qrcpt *r)
 	count(e, r);
 	if (e->item->dir == QDIR_HOLD)
 		return;
+	if (p != NULL) {
+		explain_foreign(e, ". Mail to ", p->name, " is paused");
+		explain_foreign(e, ": ", p->reason, "");
+		explain_foreign(e, " (`postern queue dest resume ", p->name,
+		    "` ends that)");
+		return;
+	}
 	if (r->next_ms <= e->q->now_ms) {
 		buf_adds(t, ". It is due now");
 	} else {
@@ -201,6 +232,7 @@ explain_notes(struct explanation *e)
 		{"hold", "put on hold"}, {"release", "released"},
 		{"retry", "an admin wanted it tried again"},
 		{"warned", "the sender was told of the delay"},
+		{"late", "the time that the sender set had passed"},
 	};
 	size_t from, n = history_of(&e->history, 0, &from);
 	struct buf *t = &e->text;

@@ -66,11 +66,53 @@ place(struct explanation *e, struct qfile *file)
 	}
 }
 
-int64_t
-explain_expires_ms(const struct explanation *e)
+/* RFC 2852 4.3: with mode R, at the time that the sender set. */
+static bool
+has_deadline(const struct envelope *env)
 {
-	return id_time_ms(&e->item->id) +
-	    (int64_t)e->q->p->conf.queue_lifetime_ms;
+	return env->by_at_ms > 0 && env->by_at_ms <= INT64_MAX &&
+	    (env->flags & ENV_BY_RETURN) != 0;
+}
+
+/* As qmgr has it (qmgr/duty.c). */
+int64_t
+explain_expires_ms(const struct explanation *e, const struct qfile *file)
+{
+	const struct conf *c = &e->q->p->conf;
+	const struct envelope *env = qfile_env(file);
+	int64_t end = id_time_ms(&e->item->id) + (int64_t)(env->from.len > 0
+	    ? c->queue_lifetime_ms : c->bounce_lifetime_ms);
+
+	return has_deadline(env) && (int64_t)env->by_at_ms < end
+	    ? (int64_t)env->by_at_ms : end;
+}
+
+/* Whether the sender knows that it takes long. */
+static void
+warning(struct explanation *e, struct qfile *file)
+{
+	const struct envelope *env = qfile_env(file);
+	struct buf *t = &e->text;
+	uint64_t after = e->q->p->conf.delay_warning_ms;
+
+	if (env->from.len == 0)
+		return;
+	if (qfile_warned(file)) {
+		buf_adds(t, "The sender was told that it takes long.\n");
+	} else if (after > 0) {
+		buf_adds(t, "The sender was not yet told that it takes long; "
+		    "that is due ");
+		explain_moment(e, id_time_ms(&e->item->id) + (int64_t)after);
+		buf_adds(t, " (delay_warning).\n");
+	}
+	if (env->by_at_ms > 0 && env->by_at_ms <= INT64_MAX &&
+	    (env->flags & ENV_BY_NOTIFY) != 0) {
+		buf_adds(t, qfile_late(file) ? "He was told that the time he "
+		    "set had passed: " : "He wants to be told if it is not "
+		    "delivered by ");
+		explain_moment(e, (int64_t)env->by_at_ms);
+		buf_adds(t, " (DELIVERBY).\n");
+	}
 }
 
 /* What ends it all, and whom that is told. */
@@ -79,29 +121,29 @@ lifetime(struct explanation *e, struct qfile *file)
 {
 	const struct envelope *env = qfile_env(file);
 	struct buf *t = &e->text;
-	int64_t end = explain_expires_ms(e);
+	int64_t end = explain_expires_ms(e, file);
+	const char *key = env->from.len > 0 ? "queue_lifetime"
+	    : "bounce_lifetime";
 
 	if (queue_next(file) < 0)
 		return;
-	if (env->by_at_ms > 0 && env->by_at_ms <= INT64_MAX) {
-		buf_adds(t, env->flags & ENV_BY_RETURN
-		    ? "The sender wants it back if it is not delivered by "
-		    : "The sender wants to be told if it is not delivered by ");
-		explain_moment(e, (int64_t)env->by_at_ms);
-		buf_adds(t, " (DELIVERBY).\n");
-	}
-	buf_adds(t, end > e->q->now_ms
-	    ? "What is not delivered then fails for good at the end of "
-	    "queue_lifetime: " : "Its queue_lifetime is over, the next failure "
-	    "is for good: ");
+	warning(e, file);
+	if (has_deadline(env) && (int64_t)env->by_at_ms == end)
+		buf_adds(t, "What is not delivered by the time that the sender "
+		    "set (DELIVERBY) fails for good: ");
+	else if (end > e->q->now_ms)
+		buf_printf(t, "What is not delivered then fails for good at "
+		    "the end of %s: ", key);
+	else
+		buf_printf(t, "Its %s is over, the next failure is for good: ",
+		    key);
 	explain_moment(e, end);
 	if (env->from.len == 0)
 		buf_adds(t, "; as it has no sender, postmaster is told "
 		    "(double_bounce)");
 	else
 		buf_adds(t, "; then it goes back to its sender");
-	buf_adds(t, qfile_warned(file) ? ", who was told of the delay.\n"
-	    : ".\n");
+	buf_adds(t, ".\n");
 }
 
 void

@@ -53,6 +53,7 @@ int domain_remove(struct postern *p, int argc, char *argv[]);
 int queue_list(struct postern *p, int argc, char *argv[]);
 int queue_show(struct postern *p, int argc, char *argv[]);
 int queue_explain(struct postern *p, int argc, char *argv[]);
+int queue_dest(struct postern *p, int argc, char *argv[]);
 int queue_hold(struct postern *p, int argc, char *argv[]);
 int queue_release(struct postern *p, int argc, char *argv[]);
 int queue_retry(struct postern *p, int argc, char *argv[]);

@@ -19,20 +19,16 @@
 #include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/proto/control.h"
-#include "common/proto/sockets.h"
 #include "postern/args.h"
+#include "postern/control.h"
 #include "postern/out.h"
 #include "postern/queue.h"
-
-#define ANSWER_MS 30000
-#define LOCK_NAME "lock"
 
 struct change {
 	struct queue q;
 	enum control_action action;
 	struct slice reason;
-	struct chan *chan; /* to qmgr; NULL: it is stopped */
-	int lock_fd;       /* qmgr's lock, held; -1: not */
+	struct control qmgr;
 	struct json j;
 };
 
@@ -57,24 +53,6 @@ say_errno(struct answer *a, const char *what)
 }
 
 /* ---- without qmgr ---- */
-
-static int
-take_lock(struct change *c)
-{
-	c->lock_fd = openat(c->q.dirfd, LOCK_NAME,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (c->lock_fd < 0) {
-		out_error("%s/%s: %s", c->q.p->conf.queue_dir, LOCK_NAME,
-		    strerror(errno));
-		return EXIT_TEMPORARY;
-	}
-	if (flock(c->lock_fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	out_error("qmgr holds the queue but does not answer at %s/%s; try "
-	    "again, or look at its log", c->q.p->conf.run_dir,
-	    SOCKET_CONTROL);
-	return EXIT_TEMPORARY;
-}
 
 static bool
 move(struct change *c, const struct queue_item *item, enum qdir to)
@@ -207,32 +185,15 @@ change_there(struct change *c, const struct queue_item *item,
 	uint16_t type;
 	size_t nfds;
 
-	chan_queue(c->chan, CONTROL_ACT, &act, NULL, 0);
-	if (chan_wait(c->chan, &type, &msg, sizeof(msg), fds, &nfds,
-	    clock_mono_ms() + ANSWER_MS) != CHAN_OK) {
+	chan_queue(c->qmgr.chan, CONTROL_ACT, &act, NULL, 0);
+	if (chan_wait(c->qmgr.chan, &type, &msg, sizeof(msg), fds, &nfds,
+	    clock_mono_ms() + CONTROL_ANSWER_MS) != CHAN_OK) {
 		say(a, CONTROL_FAILED, "qmgr did not answer; look at its log");
 		return;
 	}
 	a->result = (enum control_result)msg.acted.result;
 	snprintf(a->text, sizeof(a->text), "%.*s",
 	    SLICE_FMT(msg.acted.text));
-}
-
-/* qmgr, or its lock. */
-static int
-reach(struct change *c)
-{
-	const char *run_dir = c->q.p->conf.run_dir;
-
-	c->lock_fd = -1;
-	if (chdir(run_dir) == 0)
-		c->chan = chan_connect(SOCKET_CONTROL, &control_contract);
-	if (c->chan != NULL)
-		return 0;
-	if (errno == ENOENT || errno == ECONNREFUSED)
-		return take_lock(c);
-	out_error("%s/%s: %s", run_dir, SOCKET_CONTROL, strerror(errno));
-	return errno == EACCES ? EXIT_PERMANENT : EXIT_TEMPORARY;
 }
 
 /* ---- both ---- */
@@ -244,7 +205,7 @@ change_one(struct change *c, const struct queue_item *item)
 	    "failed"};
 	struct answer a = {.result = CONTROL_FAILED};
 
-	if (c->chan != NULL)
+	if (c->qmgr.chan != NULL)
 		change_there(c, item, &a);
 	else
 		change_here(c, item, &a);
@@ -324,7 +285,7 @@ change_all(struct change *c, const struct queue_filter *f)
 static int
 change(struct change *c, const struct queue_filter *f, int argc, char *argv[])
 {
-	int code = reach(c);
+	int code = control_reach(&c->q, true, &c->qmgr);
 
 	if (code != 0)
 		return code;
@@ -333,9 +294,7 @@ change(struct change *c, const struct queue_filter *f, int argc, char *argv[])
 	code = f->all ? change_all(c, f) : change_listed(c, argc, argv);
 	if (c->q.p->json)
 		json_end(&c->j);
-	chan_free(&c->chan);
-	if (c->lock_fd >= 0)
-		close(c->lock_fd);
+	control_close(&c->qmgr);
 	return code;
 }
 

@@ -3,7 +3,8 @@
  * tried, why it waits and until when, in sentences or as JSON.  Runs as
  * user_queue on strangers' words, and reads files only.
  */
-#include <stdio.h>
+#include <errno.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "postern/args.h"
@@ -49,7 +50,7 @@ json_file(struct explanation *e, struct qfile *file, struct json *j)
 	if (qfile_hold_reason(file).len > 0)
 		json_key_str(j, "held", qfile_hold_reason(file));
 	json_key_bool(j, "warned", qfile_warned(file));
-	json_key_time(j, "expires", tried ? explain_expires_ms(e) : 0);
+	json_key_time(j, "expires", tried ? explain_expires_ms(e, file) : 0);
 	json_key(j, "recipients");
 	json_array(j);
 	for (i = 0; i < qfile_nrcpts(file); i++) {
@@ -65,6 +66,8 @@ json_file(struct explanation *e, struct qfile *file, struct json *j)
 			json_key_str(j, "target", r->target);
 		json_key_time(j, "next", todo ? r->next_ms : 0);
 		json_key_str(j, "rule", todo ? r->rule : SLICE_EMPTY);
+		if (explain_pause(e, r) != NULL)
+			json_key_str(j, "paused", explain_pause(e, r)->reason);
 		json_attempts(j, &e->history, r->number);
 		json_end(j);
 	}
@@ -120,6 +123,9 @@ explain(struct queue *q, const char *id, struct json *j)
 	if (code != 0)
 		return code;
 	e.item = &item;
+	if (!paused_load(q->dirfd, &e.paused))
+		out_error("%s/paused: %s", q->p->conf.queue_dir,
+		    strerror(errno));
 	file = queue_read(q, &item, item.dir == QDIR_CORRUPT, why, &gone);
 	if (gone) {
 		out_error("%s: left the queue this moment", item.id.s);
@@ -136,6 +142,7 @@ explain(struct queue *q, const char *id, struct json *j)
 	}
 	qfile_free(&file);
 	history_free(&e.history);
+	paused_free(&e.paused);
 	buf_free(&e.text);
 	return code;
 }

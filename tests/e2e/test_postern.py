@@ -227,7 +227,7 @@ def test_table_by_hand(tables):
     assert f"aliases:{count}:" in refused(s, "table", "aliases")
     assert f"hand@{DOMAIN}" in s.postern("alias", "list").stdout
     s.write_table("aliases", text)
-    assert len(lines(s.postern("table"))) == 3
+    assert len(lines(s.postern("table"))) == 4
     assert "no such table" in refused(s, "table", "users2")
 
 
@@ -292,7 +292,8 @@ def test_queue_show_and_explain(queue):
     assert said[2] == "1 of its 1 recipient is not done:"
     assert "after 1 attempt." in said[3] and "retry_first (1h)" in said[3]
     assert "ago): deferred" in said[4] and ": 4.3.0 " in said[4]
-    assert "queue_lifetime" in said[5] and "(in 4d 23h)" in said[5]
+    assert "delay_warning" in said[5] and "(in 3h 59m)" in said[5]
+    assert "queue_lifetime" in said[6] and "(in 4d 23h)" in said[6]
     assert json.loads(s.postern("queue", "explain", "--json", ident).stdout
                       )[0]["sentences"][2] == said[2]
     assert lines(s.postern("explain", ident[:15]))[:2] == said[:2]
@@ -402,6 +403,73 @@ def test_queue_retry_sends_it_on(queue):
     s.postern("queue", "retry", ident[:15])
     s.wait_delivered(f"ann@{DOMAIN}", 1)
     s.wait_gone(ident)
+
+
+# ---- destinations ----
+
+ELSEWHERE = "elsewhere.example"
+
+
+def dests(s, *args):
+    return {d["dest"]: d for d in json.loads(
+        s.postern("queue", "dest", "--json", *args).stdout)}
+
+
+def test_dest_pause_and_resume(queue):
+    s = queue
+    assert s.postern("queue", "dest", "pause", ELSEWHERE,
+                     "they move house").stdout == f"{ELSEWHERE}: is paused\n"
+    ident = s.send("sender@client.example", f"bob@{ELSEWHERE}")
+    got = dests(s)[ELSEWHERE]
+    assert got["paused"] is True and got["reason"] == "they move house"
+    assert ELSEWHERE in dests(s, "*.EXAMPLE") and not dests(s, "example")
+    assert "paused: they move house" in s.postern("queue", "dest").stdout
+    text = s.postern("explain", ident).stdout
+    assert f"Mail to {ELSEWHERE} is paused: they move house" in text
+    assert json.loads(s.postern("explain", "--json", ident).stdout)[0][
+        "recipients"][0]["paused"] == "they move house"
+    s.restart("qmgr")
+    assert dests(s)[ELSEWHERE]["paused"] is True
+    assert "is paused: resume it" in refused(s, "queue", "dest", "retry",
+                                             ELSEWHERE)
+    s.postern("queue", "dest", "resume", ELSEWHERE)
+    assert not any(d["paused"] for d in dests(s).values())
+    assert "is not paused" in refused(s, "queue", "dest", "resume", ELSEWHERE)
+
+
+def test_dest_with_qmgr_stopped(queue):
+    s = queue
+    s.terminate("qmgr")
+    done = s.postern("queue", "dest")
+    assert "qmgr is stopped" in done.stderr
+    assert done.stdout == "nothing is known of any destination\n"
+    assert "is paused when qmgr starts" in s.postern(
+        "queue", "dest", "pause", ELSEWHERE, "one\ttwo\nthree").stdout
+    s.postern("queue", "dest", "pause", "other.example")
+    s.postern("queue", "dest", "pause", ELSEWHERE.upper(), "again")
+    got = dests(s)
+    assert {n: d["reason"] for n, d in got.items()} == {
+        ELSEWHERE.upper(): "again", "other.example": "no reason given"}
+    assert "qmgr is stopped" in refused(s, "queue", "dest", "retry",
+                                        ELSEWHERE)
+    assert "is not paused" in refused(s, "queue", "dest", "resume", "x")
+    for bad in ("#x", " x", "x\ny"):
+        assert "no name" in refused(s, "queue", "dest", "pause", bad)
+    s.postern("queue", "dest", "resume", ELSEWHERE)
+    s.start("qmgr")
+    assert [n for n, d in dests(s).items() if d["paused"]] == \
+        ["other.example"]
+    path = s.queue_dir / "paused"
+    assert path.stat().st_mode & 0o777 == 0o600
+    if s.root:
+        assert path.stat().st_uid == pwd.getpwnam("postern-queue").pw_uid
+
+
+@pytest.mark.parametrize("args", [
+    ["pause", "a", "b", "c"], ["resume", "a", "b"], ["a", "b"],
+])
+def test_dest_usage(tables, args):
+    assert "usage" in refused(tables, "queue", "dest", *args)
 
 
 def test_queue_corrupt(queue):
