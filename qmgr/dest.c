@@ -518,7 +518,7 @@ uint32_t
 dest_line(struct dest *d)
 {
 	if (d->line == 0)
-		d->line = wait_line_new(d->qm->wait);
+		d->line = wait_line_new(d->qm->wait, d);
 	return d->line;
 }
 

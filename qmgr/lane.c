@@ -520,7 +520,7 @@ lane_init(struct qmgr *qm)
 		lane = &qm->lanes[no];
 		lane->name = names[no];
 		lane->free_job = NO_JOB;
-		lane->shelf = wait_line_new(qm->wait);
+		lane->shelf = wait_line_new(qm->wait, NULL);
 		for (int turn = 0; turn < TURN_COUNT; turn++)
 			TAILQ_INIT(&lane->ring[turn]);
 		lane->pause = loop_timer_new(qm->loop, pause_over, lane);

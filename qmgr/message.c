@@ -106,9 +106,11 @@ let_go(struct message *m)
 	}
 	if (m->park != NULL)
 		dest_drop(m->park);
+	if (m->line != NULL)
+		dest_drop(m->line);
 	if (m->only != NULL)
 		dest_drop(m->only);
-	m->fed = m->park = m->only = NULL;
+	m->fed = m->park = m->line = m->only = NULL;
 }
 
 void
@@ -191,6 +193,18 @@ message_add_report(struct qmgr *qm, struct message *m, struct report *report)
 }
 
 void
+message_park(struct message *m, struct dest *d)
+{
+	if (m->park == d || (m->park != NULL && (dest_is_shut(d) ||
+	    !dest_is_shut(m->park))))
+		return;
+	if (m->park != NULL)
+		dest_drop(m->park);
+	dest_hold(d);
+	m->park = d;
+}
+
+void
 message_seen(struct message *m, struct dest *d)
 {
 	if (m->scattered || (d != NULL && m->only == d))
@@ -269,6 +283,11 @@ not_due(struct message *m, const struct qrcpt *row, int64_t until_ms)
 {
 	if (row->next_ms <= until_ms || m->early)
 		return false;
+	if (m->line != NULL && (slice_eq(row->rule, SLICE("destination")) ||
+	    slice_eq(row->rule, SLICE("paused")))) {
+		message_park(m, m->line);
+		return true;
+	}
 	if (row->next_ms < m->next_ms)
 		m->next_ms = row->next_ms;
 	message_seen(m, NULL);
@@ -480,6 +499,21 @@ too_big(struct qmgr *qm, struct message *m)
 	return false;
 }
 
+/* Its time came while it was in d's line. */
+static void
+left_line(struct message *m, struct dest *d)
+{
+	if (d == NULL)
+		return; /* a shelf's */
+	dest_hold(d);
+	if (dest_is_shut(d)) {
+		m->line = d;
+		return;
+	}
+	m->fed = d;
+	m->came = true;
+}
+
 void
 message_load(struct qmgr *qm, const struct wait_info *w, struct dest *fed)
 {
@@ -489,8 +523,11 @@ message_load(struct qmgr *qm, const struct wait_info *w, struct dest *fed)
 
 	m = message_fetch(qm, &w->id, dir, (w->flags & WAIT_UNSURE) != 0,
 	    &busy);
-	m->fed = fed;
-	m->early = fed != NULL || (w->flags & WAIT_EARLY) != 0;
+	if (fed == NULL && (w->flags & WAIT_PARKED) != 0)
+		left_line(m, wait_line_owner(qm->wait, w->line));
+	else
+		m->fed = fed;
+	m->early = m->fed != NULL || (w->flags & WAIT_EARLY) != 0;
 	if (m->verdict != VERDICT_GOOD) {
 		message_stop(qm, m);
 		return;

@@ -134,6 +134,8 @@ struct message {
 	                             * nothing else */
 	struct dest *fed;           /* held: it let the message in ... */
 	bool came;                  /* ... and knows that it came */
+	struct dest *line;          /* held: its line it was in, and still is
+	                             * for those who wait for it */
 	struct dest *only;          /* held: where all go that are deferred ... */
 	bool scattered;             /* ... there is no such place */
 	uint8_t *told_rows;         /* owned: bits, rows told of the delay */
@@ -243,6 +245,8 @@ void rcpt_clear_places(struct qmgr *qm, struct rcpt *r);
 /* Its way is known, or there is none: those that were gathered may go when it
  * was the last one. */
 void message_resolved(struct qmgr *qm, struct message *m);
+/* m waits for d; rather for one that is only full than for one that is shut. */
+void message_park(struct message *m, struct dest *d);
 /* A deferred recipient goes to d, as far as is known; NULL: nobody knows. */
 void message_seen(struct message *m, struct dest *d);
 /* A notice, as if it were a recipient; owned by m as they are. */

@@ -116,24 +116,11 @@ plan(struct qmgr *qm, struct rcpt *r, const struct status *st,
 		o->what = "deferred";
 }
 
-/* m waits for d; rather for one that is only full than for one that is shut. */
-static void
-park_at(struct message *m, struct dest *d)
-{
-	if (m->park == d || (m->park != NULL && (dest_is_shut(d) ||
-	    !dest_is_shut(m->park))))
-		return;
-	if (m->park != NULL)
-		dest_drop(m->park);
-	dest_hold(d);
-	m->park = d;
-}
-
 static void
 deferred(struct message *m, const struct rcpt *r, struct dest *d)
 {
 	if (d != NULL && dest_is_shut(d))
-		park_at(m, d);
+		message_park(m, d);
 	if (d == NULL || m->park != d) {
 		message_seen(m, d);
 		if (r->outcome->next_ms < m->next_ms)
@@ -237,7 +224,7 @@ outcome_park(struct qmgr *qm, struct rcpt *r, struct dest *d)
 		set_by_dest(qm, r, d);
 		return;
 	}
-	park_at(m, d);
+	message_park(m, d);
 	if (m->park != d && m->next_ms > clock_real_ms() + qm->retry.max_ms)
 		m->next_ms = clock_real_ms() + qm->retry.max_ms;
 	message_drop_rcpt(qm, r);

@@ -48,6 +48,7 @@ struct line {
 		uint32_t first, last, n;
 	} list[2]; /* who has a time of its own; who is parked */
 	uint32_t next_free;
+	void *owner;
 };
 
 struct wait {
@@ -326,14 +327,21 @@ line_clear(struct line *line)
 	}
 }
 
+void *
+wait_line_owner(const struct wait *w, uint32_t line)
+{
+	return w->lines[line].owner;
+}
+
 uint32_t
-wait_line_new(struct wait *w)
+wait_line_new(struct wait *w, void *owner)
 {
 	struct line line;
 	uint32_t n = w->free_line;
 
 	line_clear(&line);
 	line.next_free = NONE;
+	line.owner = owner;
 	if (n == NONE) {
 		n = (uint32_t)w->nlines;
 		MEM_PUSH(w->lines, w->nlines, w->lines_cap, line);
@@ -410,7 +418,7 @@ wait_new(void)
 
 	w->free = w->free_line = NONE;
 	table_grow(w);
-	(void)wait_line_new(w);
+	(void)wait_line_new(w, NULL);
 	return w;
 }
 

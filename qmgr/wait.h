@@ -64,8 +64,9 @@ size_t wait_memory(const struct wait *w);
 
 /* ---- lines ---- */
 
-/* A new one, never 0. */
-uint32_t wait_line_new(struct wait *w);
+/* A new one, never 0; whose it is. */
+uint32_t wait_line_new(struct wait *w, void *owner);
+void *wait_line_owner(const struct wait *w, uint32_t line);
 /* Its messages wait on without it, the parked ones until at_ms at most. */
 void wait_line_free(struct wait *w, uint32_t line, int64_t at_ms);
 size_t wait_line_count(const struct wait *w, uint32_t line, bool parked);

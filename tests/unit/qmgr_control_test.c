@@ -417,6 +417,7 @@ START_TEST(test_lock)
 	WAIT_FOR(r, rig_nowhere, m.id.s);
 	chan_link_free(&r->notice);
 	chan_link_free(&r->control);
+	chan_link_free(&r->etrn);
 }
 END_TEST
 

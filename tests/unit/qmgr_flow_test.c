@@ -419,6 +419,7 @@ START_TEST(test_term_finishes)
 	WAIT_FOR(r, rig_nowhere, m.id.s);
 	chan_link_free(&r->notice);
 	chan_link_free(&r->control);
+	chan_link_free(&r->etrn);
 	ck_assert_int_eq(waitpid(r->pid, &wstatus, 0), r->pid);
 	r->pid = 0;
 	ck_assert_int_eq(wstatus, 0);

@@ -33,6 +33,7 @@
 #include "common/proto/bounce.h"
 #include "common/proto/control.h"
 #include "common/proto/delivery.h"
+#include "common/proto/etrn.h"
 #include "common/proto/notice.h"
 #include "common/proto/sockets.h"
 #include "common/proto/transfer.h"
@@ -121,6 +122,16 @@ struct rig {
 	uint32_t capacity;
 	struct slice temp_words;
 	uint32_t temp_subject, temp_detail;
+	struct chan_link *etrn;
+	uint32_t etrn_code; /* of the last answer; 0: none yet */
+	uint32_t etrn_messages;
+	struct rig_dest {
+		char dest[128], reason[128], error[256];
+		uint32_t paused, running, limit, ready;
+		uint64_t waiting, next_ms;
+	} dests[64];
+	size_t ndests;
+	bool listed;
 	enum control_result acted;
 	bool has_acted;
 	char acted_text[400];
@@ -595,6 +606,42 @@ rig_no_record(void *arg, uint16_t type, const void *msg, const int *fds,
 	return false;
 }
 
+static void
+rig_dest_info(struct rig *r, const struct control_dest_info *i)
+{
+	struct rig_dest *d = &r->dests[r->ndests];
+
+	if (i->last) {
+		r->listed = true;
+		return;
+	}
+	ck_assert_uint_lt(r->ndests, 64);
+	r->ndests++;
+	rig_keep(d->dest, sizeof(d->dest), i->dest);
+	rig_keep(d->reason, sizeof(d->reason), i->reason);
+	rig_keep(d->error, sizeof(d->error), i->error);
+	d->paused = i->paused;
+	d->running = i->running;
+	d->limit = i->limit;
+	d->ready = i->ready;
+	d->waiting = i->waiting;
+	d->next_ms = i->next_ms;
+}
+
+static bool
+rig_etrn_record(void *arg, uint16_t type, const void *msg, const int *fds,
+    size_t nfds)
+{
+	const struct etrn_started *s = msg;
+	struct rig *r = arg;
+
+	(void)fds, (void)nfds;
+	ck_assert_uint_eq(type, ETRN_STARTED);
+	r->etrn_code = s->code;
+	r->etrn_messages = s->messages;
+	return true;
+}
+
 static bool
 rig_control_record(void *arg, uint16_t type, const void *msg, const int *fds,
     size_t nfds)
@@ -603,6 +650,10 @@ rig_control_record(void *arg, uint16_t type, const void *msg, const int *fds,
 	struct rig *r = arg;
 
 	(void)fds, (void)nfds;
+	if (type == CONTROL_DEST_INFO) {
+		rig_dest_info(r, msg);
+		return true;
+	}
 	ck_assert_uint_eq(type, CONTROL_ACTED);
 	r->acted = (enum control_result)a->result;
 	r->has_acted = true;
@@ -613,6 +664,7 @@ rig_control_record(void *arg, uint16_t type, const void *msg, const int *fds,
 static const struct chan_link_ops rig_notice_ops = {.record = rig_no_record};
 static const struct chan_link_ops rig_control_ops = {
 	.record = rig_control_record};
+static const struct chan_link_ops rig_etrn_ops = {.record = rig_etrn_record};
 
 /* ---- running ---- */
 
@@ -744,7 +796,8 @@ static bool
 rig_links_up(struct rig *r, const void *arg)
 {
 	(void)arg;
-	return chan_link_is_up(r->notice) && chan_link_is_up(r->control);
+	return chan_link_is_up(r->notice) && chan_link_is_up(r->control) &&
+	    chan_link_is_up(r->etrn);
 }
 
 #define WAIT_FOR(r, fn, arg)                                                   \
@@ -813,6 +866,9 @@ rig_start(struct rig *r)
 	snprintf(path, sizeof(path), "%s/%s", r->run, SOCKET_CONTROL);
 	r->control = chan_link_new(r->loop, path, &control_contract,
 	    &rig_control_ops, r);
+	snprintf(path, sizeof(path), "%s/%s", r->run, SOCKET_ETRN);
+	r->etrn = chan_link_new(r->loop, path, &etrn_contract, &rig_etrn_ops,
+	    r);
 	WAIT_FOR(r, rig_links_up, NULL);
 }
 
@@ -825,6 +881,7 @@ rig_end(struct rig *r, int signo)
 
 	chan_link_free(&r->notice);
 	chan_link_free(&r->control);
+	chan_link_free(&r->etrn);
 	ck_assert_int_eq(kill(r->pid, signo), 0);
 	ck_assert_int_eq(waitpid(r->pid, &wstatus, 0), r->pid);
 	r->pid = 0;
@@ -1077,6 +1134,59 @@ rig_act(struct rig *r, enum control_action action, const char *id)
 	ck_assert(chan_link_send(r->control, CONTROL_ACT, &act));
 	WAIT_FOR(r, rig_has_acted, NULL);
 	return r->acted;
+}
+
+RIG enum control_result
+rig_act_dest(struct rig *r, enum control_dest_action action, const char *dest)
+{
+	struct control_dest c = {action, slice_of(dest), SLICE("by the test")};
+
+	r->has_acted = false;
+	ck_assert(chan_link_send(r->control, CONTROL_DEST, &c));
+	WAIT_FOR(r, rig_has_acted, NULL);
+	return r->acted;
+}
+
+static bool
+rig_has_listed(struct rig *r, const void *arg)
+{
+	(void)arg;
+	return r->listed;
+}
+
+/* The destination of that name, or NULL. */
+RIG struct rig_dest *
+rig_dest(struct rig *r, const char *name)
+{
+	struct control_list list = {SLICE_EMPTY};
+
+	r->listed = false;
+	r->ndests = 0;
+	memset(r->dests, 0, sizeof(r->dests));
+	ck_assert(chan_link_send(r->control, CONTROL_LIST, &list));
+	WAIT_FOR(r, rig_has_listed, NULL);
+	for (size_t i = 0; i < r->ndests; i++)
+		if (strcmp(r->dests[i].dest, name) == 0)
+			return &r->dests[i];
+	return NULL;
+}
+
+static bool
+rig_etrn_answered(struct rig *r, const void *arg)
+{
+	(void)arg;
+	return r->etrn_code != 0;
+}
+
+RIG uint32_t
+rig_etrn(struct rig *r, const char *name)
+{
+	struct etrn_start start = {slice_of(name)};
+
+	r->etrn_code = 0;
+	ck_assert(chan_link_send(r->etrn, ETRN_START, &start));
+	WAIT_FOR(r, rig_etrn_answered, NULL);
+	return r->etrn_code;
 }
 
 /* Jobs for this address; the last of them in *out. */

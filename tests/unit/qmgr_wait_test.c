@@ -103,11 +103,12 @@ END_TEST
  * by time leaves its line. */
 START_TEST(test_lines)
 {
-	uint32_t one = wait_line_new(w), two = wait_line_new(w);
+	uint32_t one = wait_line_new(w, w), two = wait_line_new(w, w);
 	struct wait_info a[6], out;
 
 	ck_assert_uint_ne(one, 0);
 	ck_assert_uint_ne(two, one);
+	ck_assert_ptr_eq(wait_line_owner(w, one), w);
 	for (int i = 0; i < 6; i++) {
 		a[i] = (struct wait_info){id_at(NOW + i), NOW + 100 - i,
 		    i < 4 ? WAIT_PARKED : 0, i < 5 ? one : two};
@@ -136,7 +137,7 @@ START_TEST(test_lines)
 	ck_assert_uint_eq(out.line, 0);
 	ck_assert(wait_get(w, &a[4].id, &out));
 	ck_assert_int_eq(out.next_ms, NOW + 96);
-	ck_assert_uint_eq(wait_line_new(w), one);
+	ck_assert_uint_eq(wait_line_new(w, w), one);
 	ck_assert_uint_eq(wait_line_count(w, one, true), 0);
 	ck_assert(!wait_line_take(w, two, false, &out));
 }
