@@ -85,7 +85,8 @@ class Message:
         self.content = b""          # dots taken away
         self.wire = b""             # as it came, final dot included
         self.chunks = []            # sizes of BDAT chunks
-        self.reply = None           # first line behind the content
+        self.reply = None           # code behind the content (None: none);
+        self.codes = []             # of LMTP one for each recipient
         self.connection = None
         self.helo = None
 
@@ -107,6 +108,10 @@ class Connection:
         self.over = False
 
 
+def _family(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def _free_port(host):
     """Below the ephemeral ports, free on this host and on all of
     127.0.1.0/24."""
@@ -114,7 +119,7 @@ def _free_port(host):
         port = random.randrange(20000, 32000)
         try:
             for at in (host, "0.0.0.0"):
-                with socket.socket() as s:
+                with socket.socket(_family(at)) as s:
                     s.bind((at, port))
             return port
         except OSError:
@@ -201,8 +206,7 @@ class Sink:
             self.listener.bind(str(self.path))
             os.chmod(self.path, 0o777)
         else:
-            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            self.listener = socket.socket(family)
+            self.listener = socket.socket(_family(self.host))
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.rcvbuf:
                 self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
@@ -384,8 +388,9 @@ class _Session:
 
     # ---- replies ----
 
-    def say(self, said, usual, arg=None):
-        """Says it; the code that was said (0: none)."""
+    def say(self, said, usual, arg=None, before=None):
+        """Says it; the code that was said (0: none).  before: called with the
+        code when it is about to leave."""
         while callable(said) and not isinstance(said, (str, bytes)):
             said = said(self.c, arg)
         if said is None:
@@ -400,15 +405,17 @@ class _Session:
             end = time.monotonic() + said.seconds
             while time.monotonic() < end and not self.sink.stopping:
                 time.sleep(min(0.02, max(0, end - time.monotonic())))
-            return self.say(said.said, usual, arg)
+            return self.say(said.said, usual, arg, before)
         if isinstance(said, Drop):
             if said.said is not None:
-                self.say(said.said, usual, arg)
+                self.say(said.said, usual, arg, before)
             if isinstance(said, Reset):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                      struct.pack("ii", 1, 0))
             raise Gone
         if isinstance(said, Drip):
+            if before is not None:
+                before(self.code(_reply(said.said or usual)))
             for octet in _reply(said.said if said.said is not None
                                 else usual):
                 if self.sink.stopping:
@@ -418,6 +425,8 @@ class _Session:
             text = said.said if said.said is not None else usual
             return self.code(_reply(text))
         octets = _reply(said)
+        if before is not None:
+            before(self.code(octets))
         self.send(octets)
         return self.code(octets)
 
@@ -426,8 +435,8 @@ class _Session:
         m = re.match(rb"(\d\d\d)", octets)
         return int(m.group(1)) if m else 0
 
-    def step(self, step, usual, arg=None, key=None):
-        return self.say(self.sink.pick(step, key), usual, arg)
+    def step(self, step, usual, arg=None, key=None, before=None):
+        return self.say(self.sink.pick(step, key), usual, arg, before)
 
     # ---- the dialogue ----
 
@@ -556,19 +565,30 @@ class _Session:
 
     def finish(self, m):
         self.message = None
-        with self.sink.lock:
-            self.c.messages.append(m)
-        codes = []
+        m.codes = []
         keys = m.recipients if self.sink.lmtp else [None]
+        known = False
+
+        def before(code):
+            """Known to the test before the client hears of it."""
+            nonlocal known
+            m.codes.append(code)
+            m.reply = m.codes[0]
+            if len(m.codes) == len(keys):
+                known = True
+                self.know(m)
         try:
             for key in keys:
-                codes.append(self.step("content", "250 2.0.0 taken", m, key))
+                self.step("content", "250 2.0.0 taken", m, key, before)
         finally:
-            m.reply = codes[0] if codes else None
-            m.codes = codes
-            with self.sink.lock:
-                self.sink.messages.append(m)
-                self.sink.lock.notify_all()
+            if not known:
+                self.know(m)
+
+    def know(self, m):
+        with self.sink.lock:
+            self.c.messages.append(m)
+            self.sink.messages.append(m)
+            self.sink.lock.notify_all()
 
     def do_rset(self, arg):
         self.message = None
