@@ -444,6 +444,9 @@ static const struct {
 	{"binary", ENCODING_BINARY},
 	{"base64", ENCODING_BASE64},
 	{"quoted-printable", ENCODING_QP},
+	{"x-uuencode", ENCODING_UUENCODE},
+	{"uuencode", ENCODING_UUENCODE},
+	{"x-uue", ENCODING_UUENCODE},
 };
 
 enum content_encoding

@@ -57,6 +57,7 @@ enum content_encoding {
 	ENCODING_BINARY,
 	ENCODING_BASE64,
 	ENCODING_QP,
+	ENCODING_UUENCODE, /* never registered; the lines say where it begins */
 	ENCODING_OTHER   /* RFC 2045 6.4: application/octet-stream, then */
 };
 

@@ -373,6 +373,11 @@ leaf_header(struct convert *c, struct part *p)
 		put_header(c, p, NULL, false);
 		start_lines(c, p->encoding == ENCODING_QP ? MEND_QP
 		    : MEND_BASE64, c->bad);
+	} else if (p->encoding == ENCODING_UUENCODE) {
+		/* Its data has nothing to mend; what is around it is no data,
+		 * and the label must stay. */
+		put_header(c, p, NULL, false);
+		start_lines(c, MEND_TEXT, c->bad);
 	} else if (p->media == MEDIA_PARTIAL) {
 		/* RFC 2046 5.2.2.1: may not be encoded. */
 		put_header(c, p, NULL, false);

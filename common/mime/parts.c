@@ -134,8 +134,9 @@ kind_of(const struct parts *ps, const struct part *p)
 	if (p->media == MEDIA_MULTIPART || p->media == MEDIA_DIGEST)
 		return ps->boundary.len > 0 ? PART_MULTIPART : PART_LEAF;
 	if (p->media == MEDIA_RFC822 || p->media == MEDIA_GLOBAL)
-		return p->encoding != ENCODING_BASE64 &&
-		    p->encoding != ENCODING_QP ? PART_MESSAGE : PART_LEAF;
+		return p->encoding == ENCODING_BASE64 ||
+		    p->encoding == ENCODING_QP ||
+		    p->encoding == ENCODING_UUENCODE ? PART_LEAF : PART_MESSAGE;
 	return PART_LEAF;
 }
 
@@ -205,30 +206,45 @@ match(const struct parts *ps, struct slice line, bool *last)
 	return NO_MATCH;
 }
 
+/* Nothing came since a delimiter of p began the innermost part. */
+static bool
+just_begun(const struct parts *ps, const struct part *p)
+{
+	return ps->in_header && top(ps)->parent == p &&
+	    top(ps)->start.octets == ps->at.octets;
+}
+
+/* Its last delimiter: no more parts.  The line end is not part of it. */
+static void
+close_part(struct parts *ps, struct part *p, struct slice line, size_t eol)
+{
+	tell(ps, p, PARTS_DELIMITER, slice_sub(line, 0, line.len - eol));
+	drop_boundary(ps, p);
+	p->closed = true;
+	ps->pend = eol == 0 ? PEND_NONE : eol == 1 ? PEND_LF : PEND_CRLF;
+	ps->at_line = eol > 0;
+}
+
 /* ps->line, its last eol octets its line end, is a delimiter of stack[i]. */
 static void
 delimiter(struct parts *ps, size_t i, bool last, size_t eol)
 {
 	struct part *p = &ps->stack[i];
 	struct slice line = buf_slice(&ps->line);
+	bool again = !last && just_begun(ps, p);
 
-	while (ps->depth - 1 > i)
+	while (ps->depth - 1 > i && !again)
 		end_part(ps, false);
-	ps->in_header = false;
 	tell_pending(ps, p, PARTS_DELIMITER);
-	if (last) {
-		tell(ps, p, PARTS_DELIMITER, slice_sub(line, 0,
-		    line.len - eol));
-		drop_boundary(ps, p);
-		p->closed = true;
-		ps->pend = eol == 0 ? PEND_NONE
-		    : eol == 1 ? PEND_LF : PEND_CRLF;
-		ps->at_line = eol > 0;
-	} else {
-		if (eol > 0)
-			count(ps, 1, eol == 1);
+	if (last)
+		close_part(ps, p, line, eol);
+	else {
+		count(ps, eol > 0, eol == 1);
 		tell(ps, p, PARTS_DELIMITER, line);
-		begin_part(ps);
+		if (again)
+			top(ps)->start = ps->at;
+		else
+			begin_part(ps);
 	}
 	buf_reset(&ps->line);
 }

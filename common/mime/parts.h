@@ -8,14 +8,14 @@
  *   that begin with another one are common.  The innermost multipart that a line
  *   fits is meant; one of an outer multipart ends all within, whatever they
  *   still wait for, also within a header section.  Behind its last delimiter a
- *   multipart has no more.
+ *   multipart has no more.  Delimiters in a row are one.
  * - The line end before a delimiter belongs to it (there is none directly behind
  *   a header section); the one behind a last delimiter does not, it belongs to
  *   the epilogue or to the next delimiter.
  * - A part without Content-Type is text/plain, in multipart/digest
  *   message/rfc822; one whose type cannot be read is text/plain.
- * - message/rfc822 and message/global hold a message, unless base64 or
- *   quoted-printable is said of them.  What is nested deeper than depth_max, or a
+ * - message/rfc822 and message/global hold a message, unless they are said to be
+ *   encoded.  What is nested deeper than depth_max, or a
  *   multipart without a usable boundary, is not looked into.
  * - Header fields as common/mime/header.h has them.
  *

@@ -105,6 +105,21 @@ line_end(struct qp_encoder *e, char *to)
 	return to;
 }
 
+/* Eight octets at once: is one of them not ordinary?  Errs on the safe side
+ * for TAB. */
+static bool
+odd_eight(const unsigned char *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t x, equals;
+
+	memcpy(&x, p, sizeof(x));
+	equals = x ^ ones * '=';
+	/* Below space, above 126, or "=". */
+	return (((x - ones * ' ') | (x + ones) | (equals - ones) | x) &
+	    ones * 0x80) != 0;
+}
+
 /* A run of ordinary octets at p: all but the last, which is held, go out as
  * they are, as far as the line has room.  How many were taken; 0: one that
  * begins a line, it is to be handled alone. */
@@ -114,7 +129,11 @@ put_run(struct qp_encoder *e, const unsigned char *p, size_t n, char **to)
 	const uint32_t most = QP_LINE - 1;
 	size_t run = 0;
 
-	while (run < n && run < QP_LINE && kinds[p[run]] != 0)
+	if (n > QP_LINE)
+		n = QP_LINE;
+	while (n - run >= 8 && !odd_eight(p + run))
+		run += 8;
+	while (run < n && kinds[p[run]] != 0)
 		run++;
 	if (run == 0)
 		return 0;

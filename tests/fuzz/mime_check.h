@@ -80,8 +80,9 @@ check_octets(void *arg, struct part *p, enum parts_what what, struct slice s)
 		v->odd_header = true;
 	if (what == PARTS_DELIMITER)
 		check_delimiter(v, p);
-	/* message/partial may not be encoded and is mended for the eye. */
+	/* What may not be encoded is mended for the eye. */
 	if ((what != PARTS_BODY && what != PARTS_PREAMBLE) ||
+	    p->encoding == ENCODING_UUENCODE ||
 	    (p->media == MEDIA_PARTIAL && p->encoding != ENCODING_BASE64 &&
 	    p->encoding != ENCODING_QP))
 		return true;
