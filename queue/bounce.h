@@ -53,6 +53,12 @@ void bounce_job(const struct conf *conf, const struct bounce_job *job,
 
 /* ---- one notice ---- */
 
+struct bounce_told;
+
+/* Who is told of, of the job's recipients; told has room for all of them. */
+size_t bounce_choose(struct qfile *q, const struct bounce_job *job,
+    struct bounce_told *told);
+
 /* A recipient the notice tells of. */
 struct bounce_told {
 	const struct qrcpt *r;  /* borrowed from the qfile */

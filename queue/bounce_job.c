@@ -119,9 +119,9 @@ fill_status(struct bounce_told *t)
 		status_set(&t->status, of[t->action].code, 0, 0, "%s", "");
 }
 
-/* How many of the job's recipients are told of. */
-static size_t
-choose(struct qfile *q, const struct bounce_job *job, struct bounce_told *told)
+size_t
+bounce_choose(struct qfile *q, const struct bounce_job *job,
+    struct bounce_told *told)
 {
 	const struct bounce_rcpt *v = job->recipients.v;
 	struct bounce_told *t;
@@ -267,7 +267,7 @@ work(struct bounce_notice *n, const struct bounce_job *job,
 	struct buf postmaster = BUF_INIT(ENV_ADDRESS_MAX);
 	const char *to;
 
-	n->ntold = choose(n->q, job, n->told);
+	n->ntold = bounce_choose(n->q, job, n->told);
 	if (n->ntold == 0) {
 		none(job, out, "nobody is to be told of");
 		return;

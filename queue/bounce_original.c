@@ -182,36 +182,6 @@ keep_header(struct bounce_original *o, const struct head *h, uint64_t length)
 	o->binary = h->binary || (h->cr && !h->ended);
 }
 
-int
-bounce_original_look(struct bounce_original *o, struct qfile *q, bool whole,
-    uint64_t header_max)
-{
-	struct look l = {.head = {.most = header_max}};
-	int result;
-
-	memset(o, 0, sizeof(*o));
-	l.scan = header_scan_new(FIELD_KEEP, on_field, o);
-	result = look_through(&l, q, whole);
-	if (result == 0)
-		header_scan_end(l.scan);
-	header_scan_free(&l.scan);
-	/* The sender is told all the same, without what is damaged. */
-	if (result != 0)
-		return errno == EBADMSG ? 0 : -1;
-	keep_header(o, &l.head, qfile_message_length(q));
-	/* A header that is no text cannot be mended by converting parts, and
-	 * one that large is no header. */
-	if (!whole || o->binary || o->header_cut)
-		return 0;
-	o->whole = true;
-	o->there = qfile_message_length(q) > 0;
-	o->binary = l.body.binary ||
-	    (qfile_env(q)->flags & ENV_BINARYMIME) != 0;
-	o->eight_bit = o->header_8bit || l.body.eight_bit ||
-	    l.body.header_8bit;
-	return 0;
-}
-
 /* ---- the return ---- */
 
 struct sink {
@@ -317,4 +287,63 @@ bounce_original_write(const struct bounce_original *o, struct qfile *q,
 	buf_free(&s.encoded);
 	errno = saved;
 	return result;
+}
+
+/* ---- the look as a whole ---- */
+
+static bool
+look_at(void *arg, struct slice octets)
+{
+	convert_look(arg, octets.p, octets.len);
+	return true;
+}
+
+/* A message that must be converted: is it text afterwards?  What the converter
+ * leaves as it is (header sections within the message) may not be. */
+static int
+look_converted(struct bounce_original *o, struct qfile *q)
+{
+	struct convert_look after = {.eight_bit = false};
+
+	if (bounce_original_write(o, q, look_at, &after) != 0)
+		return -1;
+	o->whole = !after.binary;
+	o->eight_bit = after.eight_bit || after.header_8bit;
+	return 0;
+}
+
+int
+bounce_original_look(struct bounce_original *o, struct qfile *q, bool whole,
+    uint64_t header_max)
+{
+	struct look l = {.head = {.most = header_max}};
+	struct bounce_original header;
+	int result;
+
+	memset(o, 0, sizeof(*o));
+	l.scan = header_scan_new(FIELD_KEEP, on_field, o);
+	result = look_through(&l, q, whole);
+	if (result == 0)
+		header_scan_end(l.scan);
+	header_scan_free(&l.scan);
+	/* The sender is told all the same, without what is damaged. */
+	if (result != 0)
+		return errno == EBADMSG ? 0 : -1;
+	keep_header(o, &l.head, qfile_message_length(q));
+	/* A header that is no text cannot be mended by converting parts, and
+	 * one that large is no header. */
+	if (!whole || o->binary || o->header_cut)
+		return 0;
+	header = *o;
+	o->whole = true;
+	o->there = qfile_message_length(q) > 0;
+	o->eight_bit = o->header_8bit || l.body.eight_bit ||
+	    l.body.header_8bit;
+	o->binary = l.body.binary ||
+	    (qfile_env(q)->flags & ENV_BINARYMIME) != 0;
+	if (o->binary && look_converted(o, q) != 0)
+		return -1;
+	if (!o->whole)
+		*o = header;
+	return 0;
 }
