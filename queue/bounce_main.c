@@ -1,0 +1,18 @@
+/* bounce: main. */
+#include "common/conf/conf.h"
+#include "common/sys/proc.h"
+#include "queue/bounce.h"
+
+int
+main(int argc, char *argv[], char *envp[])
+{
+	static struct bounce b;
+	const char *file;
+
+	proc_start(argc, argv, envp, "bounce");
+	file = conf_options(argc, argv, "bounce [-v] [-c file] [-d fd]");
+	conf_load(&b.conf, file);
+	conf_keep(file);
+	bounce_open(&b);
+	return bounce_run(&b);
+}
