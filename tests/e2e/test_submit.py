@@ -2,12 +2,14 @@
 messages lack, and what the parameters of the envelope become."""
 import calendar
 import contextlib
+import email
 import os
 import pathlib
 import re
 import smtplib
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -432,6 +434,80 @@ def test_edits_in_the_queue_file():
         assert b"Bcc" not in delivered(s, ident)
 
 
+class OldQueued(threading.Thread):
+    """queued of a release that knows no edits: version 1 of its contract."""
+
+    def __init__(self, s):
+        super().__init__(daemon=True)
+        self.said = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        path = s.run_dir / "queued.sock"
+        self.listener.bind(str(path))
+        path.chmod(0o777)
+        self.listener.listen()
+        self.start()
+
+    @staticmethod
+    def record(kind, **fields):
+        text = struct.pack("<HH", kind, 0)
+        for tag, value in fields.items():
+            value = (value.encode() if isinstance(value, str)
+                     else struct.pack("<I", value))
+            text += struct.pack("<BI", int(tag[1:]), len(value)) + value
+        return struct.pack("<I", len(text)) + text
+
+    def run(self):
+        with contextlib.suppress(OSError, struct.error):
+            while True:
+                c = self.listener.accept()[0]
+                threading.Thread(target=self.serve, args=(c,),
+                                 daemon=True).start()
+
+    def serve(self, c):
+        answers = {0: self.record(0, t1="queue", t2=1, t3=1),
+                   2: self.record(3, t1=250, t2=0, t3=0, t4="OK"),
+                   6: self.record(8, t1=250, t2=0, t3=0, t4="OK")}
+        octets = b""
+        pipe = []  # it must be open as long as it is written to
+        while True:
+            more, fds, _, _ = socket.recv_fds(c, 65536, 4)
+            pipe += fds
+            if not more:
+                for fd in pipe:
+                    os.close(fd)
+                return
+            octets += more
+            while len(octets) > 6:
+                size, kind = struct.unpack("<IH", octets[:6])
+                if len(octets) < 4 + size:
+                    break
+                octets = octets[4 + size:]
+                self.said.append(kind)
+                c.sendall(answers.get(kind, b""))
+
+
+def test_queued_of_an_older_release():
+    """It would leave the edits out, and a Bcc in: later, then."""
+    s = Suite(start=False)
+    try:
+        (s.dir / "submit").mkdir(exist_ok=True)
+        (s.dir / "submit").chmod(0o755)
+        s.own(s.dir / "submit")
+        s.socket = s.dir / "submit" / "smtp.sock"
+        old = OldQueued(s)
+        s.start("authd", "smtpd")
+        for _ in range(2):
+            code, text = submit(s, b"Subject: s\r\n\r\n")
+            assert code == 451, text
+        assert 6 not in old.said
+        accepted(submit(s, ALL + b"\r\n"))  # nothing is to be edited
+        assert 6 in old.said
+        ident = s.send(f"x@{DOMAIN}", [f"ann@{DOMAIN}"], b"\r\n")
+        assert ident
+    finally:
+        s.stop()
+
+
 # ---- the envelope ----
 
 def test_dsn_parameters_are_kept():
@@ -496,6 +572,23 @@ def test_binary_is_kept_to_the_octet(piece):
         assert raw[offset:offset + length] == data
         assert b"binarymime" in raw[:offset]
         s.postern("queue", "remove", ident, check=False)
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["network", "user"])
+def test_binary_is_delivered(suite, local):
+    """A Maildir holds lines: the part is the same, its encoding is not."""
+    with (smtp(suite) if local else suite.smtp()) as c:
+        c.ehlo()
+        c.mail(f"x@{DOMAIN}", ["BODY=BINARYMIME"])
+        c.rcpt(f"ann@{DOMAIN}")
+        c.send(b"BDAT %d LAST\r\n" % len(BINARY) + BINARY)
+        code, text = c.getreply()
+        assert code == 250
+    ident = text.decode().split()[-1]
+    got = email.message_from_bytes(delivered(suite, ident))
+    assert got["Content-Transfer-Encoding"] == "base64"
+    assert got.get_payload(decode=True) == BINARY.split(b"\r\n\r\n", 1)[1]
+    assert (got["Message-ID"] is not None) == local
 
 
 def test_binary_needs_its_word(suite):
