@@ -6,6 +6,7 @@
 #include "common/proto/session.h"
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
+#include "smtpd/counters.h"
 #include "smtpd/session.h"
 
 static void
@@ -47,6 +48,8 @@ main(int argc, char *argv[], char *envp[])
 			{SERVICE_ADDRESS, SOCKET_ADDRESS, true},
 			{SERVICE_ETRN, SOCKET_ETRN, false},
 		},
+		.counters = {COUNT_SESSIONS, COUNT_SESSIONS_OPEN,
+		    COUNT_REFUSED},
 		.limits = limits,
 		.refuse = refuse,
 		.run = session_run,
@@ -57,6 +60,7 @@ main(int argc, char *argv[], char *envp[])
 	file = conf_options(argc, argv, "smtpd [-v] [-c file] [-d fd]");
 	conf_load(&conf, file);
 	conf_keep(file);
+	stats_open(conf.run_dir, "smtpd", smtpd_counters, COUNT_ALL);
 	args.user = conf.user_smtpd;
 	args.backlog = (int)conf.smtp_backlog;
 	args.arg = mem_shared(sizeof(int64_t)); /* enqueue.c: room */

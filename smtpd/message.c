@@ -17,6 +17,7 @@
 #include "common/mime/header.h"
 #include "common/proto/address.h"
 #include "common/proto/queue.h"
+#include "smtpd/counters.h"
 #include "smtpd/param.h"
 #include "smtpd/received.h"
 #include "smtpd/session.h"
@@ -62,6 +63,7 @@ forget(struct session *s)
 	buf_reset(&m->envid);
 	buf_reset(&m->text);
 	buf_reset(&m->first);
+	buf_reset(&m->msgid);
 	if (m->text.cap > KEEP_TEXT)
 		buf_free(&m->text);
 	if (m->rcpts_cap > KEEP_RCPTS) {
@@ -191,17 +193,34 @@ message_add(struct session *s, struct slice address, const struct params *p)
 	if (m->accepted++ == 0)
 		buf_addslice(&m->first, address);
 	s->recipients++;
+	stats_add(COUNT_RCPTS, 1);
+}
+
+/* A field of the header: what the log and `postern trace` know a message by,
+ * and what completion looks at. */
+static void
+field(void *arg, const struct header_field *f)
+{
+	struct session *s = arg;
+	struct mail *m = &s->mail;
+	size_t open = slice_find(f->value, '<', 0);
+
+	if (m->msgid.len == 0 && header_is(f, "Message-ID"))
+		buf_addslice(&m->msgid, slice_sub(slice_trim(slice_sub(
+		    f->value, open < f->value.len ? open : 0, f->value.len)), 0,
+		    MESSAGE_ID_MAX));
+	if (s->complete != NULL)
+		complete_field(s->complete, f);
 }
 
 /* RFC 6409 8: only of what begins its way here. */
-static struct complete *
-completion(struct session *s)
+static void
+need_completion(struct session *s)
 {
-	if (s->submission && s->complete == NULL) {
-		s->complete = mem_alloc(sizeof(*s->complete));
-		complete_init(s->complete, slice_of(s->conf->local_domain));
-	}
-	return s->complete;
+	if (!s->submission || s->complete != NULL)
+		return;
+	s->complete = mem_alloc(sizeof(*s->complete));
+	complete_init(s->complete, slice_of(s->conf->local_domain));
 }
 
 void
@@ -210,9 +229,10 @@ message_start(struct session *s, bool dots)
 	send_recipients(s);
 	content_init(&s->mail.content, dots,
 	    (s->mail.flags & ENV_BINARYMIME) != 0);
+	need_completion(s);
 	if (s->header == NULL)
 		s->header = header_scan_new(s->submission ? FIELD_KEPT : 0,
-		    s->submission ? complete_field : NULL, completion(s));
+		    field, s);
 	else
 		header_scan_reset(s->header);
 }
@@ -285,9 +305,15 @@ accepted(struct session *s, const struct status *st)
 {
 	struct mail *m = &s->mail;
 
+	/* As completion has put it there. */
+	if (m->msgid.len == 0 && s->complete != NULL)
+		buf_printf(&m->msgid, "<%s@%s>", m->id.s, s->conf->hostname);
 	LOG_INFO("accepted", LS("id", m->id.s), LS("ip", s->ip_text),
 	    LB("from", buf_slice(&m->from)), LB("to", buf_slice(&m->first)),
-	    LU("rcpts", m->accepted), LU("size", m->octets));
+	    LU("rcpts", m->accepted), LU("size", m->octets),
+	    LB("msgid", buf_slice(&m->msgid)));
+	stats_add(COUNT_MESSAGES, 1);
+	stats_add(COUNT_OCTETS, m->octets);
 	s->messages++;
 	s->octets += m->octets;
 	s->errors = 0;
@@ -319,6 +345,7 @@ message_finish(struct session *s)
 	struct buf name = BUF_INIT(ADDRESS_FULL_NAME_MAX);
 	struct chan_list list;
 	struct status st;
+	int64_t began_us;
 
 	if (m->content.bare)
 		m->faults |= FAULT_BARE;
@@ -333,12 +360,17 @@ message_finish(struct session *s)
 		fault_status(s, &st);
 	} else {
 		list = edits(s, &name);
+		began_us = clock_mono_us();
 		enqueue_end(s, &list, &st);
+		stats_observe(COUNT_COMMIT_TIME, clock_mono_us() - began_us);
 		buf_free(&name);
 	}
-	if (status_class(&st) == STATUS_OK)
+	if (status_class(&st) == STATUS_OK) {
 		accepted(s, &st);
-	else
+	} else {
+		stats_add(status_class(&st) == STATUS_TEMPORARY
+		    ? COUNT_MESSAGES_4 : COUNT_MESSAGES_5, 1);
 		reply_status(s, &st);
+	}
 	forget(s);
 }

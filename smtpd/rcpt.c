@@ -8,6 +8,7 @@
 #include "common/mail/address.h"
 #include "common/mail/envelope.h"
 #include "common/proto/address.h"
+#include "smtpd/counters.h"
 #include "smtpd/param.h"
 #include "smtpd/session.h"
 
@@ -174,5 +175,6 @@ cmd_rcpt(struct session *s, struct slice arg)
 	if (take_rcpt(s, arg))
 		return STATE_RCPT;
 	s->mail.refused++;
+	stats_add(s->error < 500 ? COUNT_RCPTS_4 : COUNT_RCPTS_5, 1);
 	return s->state;
 }

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/io/stream.h"
 #include "common/mail/envelope.h"
+#include "smtpd/counters.h"
 #include "smtpd/session.h"
 
 #define LINE_MAX_OUT 510 /* RFC 5321 4.5.3.1.5, without CRLF */
@@ -60,6 +61,8 @@ log_refusal(struct session *s, unsigned code, struct slice line)
 	if (code >= 500)
 		s->errors++;
 	s->refused++;
+	s->error = code;
+	stats_add(code < 500 ? COUNT_REPLIES_4 : COUNT_REPLIES_5, 1);
 	if (s->mail.id.s[0] != '\0')
 		LOG_INFO("refused", LS("id", s->mail.id.s),
 		    LS("ip", s->ip_text), LB("from", buf_slice(&s->mail.from)),

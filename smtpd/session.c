@@ -22,6 +22,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "smtpd/command.h"
+#include "smtpd/counters.h"
 #include "smtpd/session.h"
 
 #define CHANNEL_WAIT_MS 10000 /* for the parent to connect */
@@ -205,10 +206,13 @@ serve(struct session *s, const sigset_t *waiting)
 static void
 log_end(const struct session *s)
 {
+	int64_t ms = clock_mono_ms() - s->start_ms;
+
+	stats_observe(COUNT_SESSION_TIME, ms * 1000);
 	LOG_INFO("session", LS("ip", s->ip_text), LB("helo", s->helo),
 	    LU("messages", s->messages),
 	    LU("recipients", s->recipients), LU("refused", s->refused),
-	    LU("octets", s->octets), LI("ms", clock_mono_ms() - s->start_ms),
+	    LU("octets", s->octets), LI("ms", ms),
 	    LS("end", s->end));
 }
 
@@ -226,7 +230,8 @@ session_run(const struct front_client *client)
 	    .net = client->net,
 	    .helo = SLICE_EMPTY,
 	    .mail = {.from = BUF_INIT(256), .envid = BUF_INIT(300),
-	        .text = BUF_INIT(1048576), .first = BUF_INIT(256)},
+	        .text = BUF_INIT(1048576), .first = BUF_INIT(256),
+	        .msgid = BUF_INIT(MESSAGE_ID_MAX)},
 	    .user = {.login = BUF_INIT(ADDRESS_LOGIN_MAX),
 	        .full_name = BUF_INIT(ADDRESS_FULL_NAME_MAX)},
 	    .queue = {.pipe = -1, .room = client->arg},

@@ -76,6 +76,7 @@ struct mail {
 	struct buf text;
 	unsigned accepted, refused; /* recipients in all */
 	struct buf first;     /* the first accepted one, for the log */
+	struct buf msgid;     /* Message-ID, for the log */
 	/* The content */
 	bool started;         /* the envelope is on its way to queued */
 	struct content content;
@@ -142,6 +143,7 @@ struct session {
 	unsigned idle;        /* commands that brought no message nearer */
 	unsigned mails;       /* transactions */
 	unsigned messages, recipients, refused; /* for the log */
+	unsigned error;       /* code of the last refusal */
 	uint64_t octets;
 	const char *end;      /* why it ended, for the log */
 };
@@ -172,6 +174,8 @@ void reply_status(struct session *s, const struct status *st);
 enum state reply_close(struct session *s, const char *why,
     const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+#define MESSAGE_ID_MAX 240 /* octets logged of a Message-ID */
 
 /* message.c: the transaction towards queued.  False: the reply is in *st. */
 bool message_open(struct session *s, const struct address *from,
