@@ -141,7 +141,10 @@ read_utf8(struct reader *r, struct slice value)
 static bool
 read_notify(struct reader *r, struct slice value)
 {
-	return qtext_notify(value, &r->h->notify) || no(r, "broken notify");
+	/* RFC 3461 4.1: never stands alone. */
+	return (qtext_notify(value, &r->h->notify) &&
+	    (r->h->notify == NOTIFY_NEVER ||
+	    (r->h->notify & NOTIFY_NEVER) == 0)) || no(r, "broken notify");
 }
 
 static bool

@@ -3,6 +3,7 @@
  * forks a process for it.  It sees names and what the kernel says of them, and
  * removes what queued has.  Files that are not taken now stay where they are.
  */
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -26,12 +28,14 @@
 #include "common/sys/user.h"
 #include "queue/pickup.h"
 
-#define PROCESSES 4          /* files read at once, of different users */
+#define PROCESSES 4          /* files read at once */
+#define USER_PROCESSES (PROCESSES - 1u) /* no user has them all */
 #define PAUSE_FIRST_MS 250
 #define PAUSE_MAX_MS 30000
 #define SHORT_MS 60000       /* until a file that lacks octets is no mail */
 #define SCAN_SHARE 10        /* looking takes at most a tenth of the time */
 #define SCAN_LEAST_MS 100
+#define LOCK_TRIES 50        /* of 100 ms */
 
 /* A file with a process of its own. */
 struct slot {
@@ -87,7 +91,7 @@ idle_user(struct parent *p, uid_t uid)
 	struct pickup_user *u = pickup_users_find(&p->users, uid);
 
 	if (u != NULL)
-		u->running = false;
+		u->running--;
 }
 
 /* ---- one file ---- */
@@ -242,7 +246,8 @@ dispatch(struct parent *p)
 
 	while (!p->stopping && now >= p->pause_ms &&
 	    (s = free_slot(p)) != NULL &&
-	    (u = pickup_users_next(&p->users, now, &name)) != NULL) {
+	    (u = pickup_users_next(&p->users, now, USER_PROCESSES, &name)) !=
+	    NULL) {
 		s->name = name;
 		begin(p, s, u->uid);
 	}
@@ -402,7 +407,7 @@ schedule(struct parent *p)
 	    p->scan_from_ms < at)
 		at = p->scan_from_ms > p->pause_ms ? p->scan_from_ms
 		    : p->pause_ms;
-	wake = pickup_users_wake(&p->users);
+	wake = pickup_users_wake(&p->users, USER_PROCESSES);
 	if (wake < p->pause_ms)
 		wake = p->pause_ms;
 	if (p->busy < PROCESSES && p->users.names > 0 && wake < at)
@@ -505,6 +510,24 @@ open_dir(const char *key, const char *path)
 	return fd;
 }
 
+/* One pickup a directory; an earlier one may be ending. */
+static void
+lock_drop_dir(const struct pickup *p)
+{
+	const struct timespec pause = {0, 100000000};
+
+	for (int i = 0; flock(p->drop_fd, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			die_errno(EXIT_TEMPORARY, "drop_dir %s: cannot be "
+			    "locked: one pickup a directory",
+			    p->conf.drop_dir);
+		if (i == 0)
+			log_warnx("drop_dir %s is another pickup's: waiting",
+			    p->conf.drop_dir);
+		nanosleep(&pause, NULL);
+	}
+}
+
 void
 pickup_open(struct pickup *p)
 {
@@ -516,6 +539,7 @@ pickup_open(struct pickup *p)
 	p->gid = me.gid;
 	p->drop_fd = open_dir("drop_dir", c->drop_dir);
 	check_drop_dir(p);
+	lock_drop_dir(p);
 	queue_fd = open_dir("queue_dir", c->queue_dir);
 	for (int i = 0; i < QDIR_COUNT; i++) {
 		p->queue_fds[i] = openat(queue_fd, qdir_names[i],

@@ -41,7 +41,8 @@ int pickup_run(struct pickup *p);
 /* NULL: a file that may be read; *later: not now, but perhaps soon. */
 const char *pickup_strange(const struct pickup *p, const struct stat *st,
     int64_t now_ms, bool *later);
-/* Out of the way, under a name that is not looked at again; logged. */
+/* Out of the way, under a name that is not looked at again; what is neither
+ * file nor directory is removed.  Logged. */
 void pickup_set_aside(const struct pickup *p, const char *name,
     const struct stat *st, const char *why);
 /* The id of a file's message: the same however often it is taken in. */
@@ -58,7 +59,7 @@ struct pickup_user {
 	struct mail_id *names;  /* from next on: still to be taken, oldest
 	                         * first */
 	size_t n, cap, next;
-	bool running;           /* a process has a file of this user */
+	unsigned running;       /* processes that have files of this user */
 	int64_t pause_ms;       /* nothing before (clock_mono_ms) */
 	int64_t wait_ms;        /* of the last pause; 0: none */
 };
@@ -79,14 +80,16 @@ bool pickup_users_add(struct pickup_users *u, uid_t uid,
     const struct mail_id *name);
 /* Behind it: the oldest first, each once. */
 void pickup_users_end(struct pickup_users *u);
-/* The next file of the next user who has one and no pause; NULL: none.  The
- * user is `running` from then on. */
+/* The next file of the next user who has one and no pause, users with fewer
+ * processes first and none with more than `most`; NULL: none.  It counts as
+ * running from then on. */
 struct pickup_user *pickup_users_next(struct pickup_users *u, int64_t now_ms,
-    struct mail_id *name);
+    unsigned most, struct mail_id *name);
 /* NULL: unknown. */
 struct pickup_user *pickup_users_find(struct pickup_users *u, uid_t uid);
-/* When the first pause of a user with files ends; CLOCK_NEVER: no pause. */
-int64_t pickup_users_wake(const struct pickup_users *u);
+/* When pickup_users_next will have something to give without anything else
+ * happening; CLOCK_NEVER: never. */
+int64_t pickup_users_wake(const struct pickup_users *u, unsigned most);
 
 /* ---- one file (pickup_file.c) ---- */
 

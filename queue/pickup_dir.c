@@ -3,7 +3,8 @@
  * sizes, names.  In pickup's parent, which reads no octet of any of it.  Every
  * user of the host can make files there, links to others' files, sockets,
  * directories, in any number; nothing is followed, and what cannot be mail is
- * renamed out of the way, so that it is looked at once.
+ * renamed out of the way, so that it is looked at once, or removed where it
+ * holds nothing.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -57,6 +58,17 @@ pickup_set_aside(const struct pickup *p, const char *name,
 	struct mail_id id = id_new(clock_real_ms());
 	char aside[sizeof(PICKUP_BAD) + ID_LEN];
 
+	/* Links, pipes and sockets hold nothing that could be missed. */
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)) {
+		if (unlinkat(p->drop_fd, name, 0) == 0)
+			LOG_WARN("strange-file", LS("name", name),
+			    LU("uid", st->st_uid), LS("why", why),
+			    LS("now", "removed"));
+		else if (errno != ENOENT)
+			LOG_WARN("strange-file-stays", LS("name", name),
+			    LU("uid", st->st_uid), LS("why", why), LE());
+		return;
+	}
 	snprintf(aside, sizeof(aside), PICKUP_BAD "%s", id.s);
 	if (renameat2(p->drop_fd, name, p->drop_fd, aside,
 	    RENAME_NOREPLACE) != 0) {

@@ -32,7 +32,7 @@ pickup_users_begin(struct pickup_users *u, int64_t now_ms)
 	for (size_t i = 0; i < u->n; i++) {
 		struct pickup_user *p = &u->v[i];
 
-		if (p->running || p->next < p->n ||
+		if (p->running > 0 || p->next < p->n ||
 		    p->pause_ms + p->wait_ms > now_ms)
 			u->v[kept++] = *p;
 		else
@@ -108,31 +108,34 @@ pickup_users_end(struct pickup_users *u)
 }
 
 struct pickup_user *
-pickup_users_next(struct pickup_users *u, int64_t now_ms,
+pickup_users_next(struct pickup_users *u, int64_t now_ms, unsigned most,
     struct mail_id *name)
 {
-	for (size_t k = 0; k < u->n; k++) {
-		size_t i = (u->turn + k) % u->n;
-		struct pickup_user *p = &u->v[i];
+	struct pickup_user *p, *best = NULL;
 
-		if (p->running || p->next == p->n || p->pause_ms > now_ms)
-			continue;
-		*name = p->names[p->next++];
-		u->names--;
-		p->running = true;
-		u->turn = (i + 1) % u->n;
-		return p;
+	for (size_t k = 0; k < u->n; k++) {
+		p = &u->v[(u->turn + k) % u->n];
+		if (p->next < p->n && p->pause_ms <= now_ms &&
+		    p->running < most &&
+		    (best == NULL || p->running < best->running))
+			best = p;
 	}
-	return NULL;
+	if (best == NULL)
+		return NULL;
+	*name = best->names[best->next++];
+	u->names--;
+	best->running++;
+	u->turn = ((size_t)(best - u->v) + 1) % u->n;
+	return best;
 }
 
 int64_t
-pickup_users_wake(const struct pickup_users *u)
+pickup_users_wake(const struct pickup_users *u, unsigned most)
 {
 	int64_t at = CLOCK_NEVER;
 
 	for (size_t i = 0; i < u->n; i++)
-		if (!u->v[i].running && u->v[i].next < u->v[i].n &&
+		if (u->v[i].next < u->v[i].n && u->v[i].running < most &&
 		    u->v[i].pause_ms < at)
 			at = u->v[i].pause_ms;
 	return at;
