@@ -43,7 +43,9 @@ static struct {
 	int notify_fd;      /* systemd's socket, or -1 */
 	int listen_n;       /* descriptors handed over; -1: not looked yet */
 	char *listen_names; /* LISTEN_FDNAMES, or NULL */
-} given = {-1, -1, -1, NULL};
+	bool settled;       /* the heap; holes of later reloads are used again,
+	                     * filling them each time would never end */
+} given = {-1, -1, -1, NULL, false};
 
 /* A socket opened as descriptor 2 would receive the log. */
 static void
@@ -151,7 +153,9 @@ proc_ready(void)
 		given.ready_fd = -1;
 	}
 	notify("READY=1");
-	mem_settle();
+	if (!given.settled)
+		mem_settle();
+	given.settled = true;
 	LOG_INFO("ready", LS("version", POSTERN_VERSION));
 }
 
