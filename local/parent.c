@@ -25,6 +25,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "local/counters.h"
 #include "local/local.h"
 
 /* Processes of one owner: enough to keep disk and processor busy, few enough
@@ -113,7 +114,7 @@ process_free(struct process *pr)
 	for (at = &p->processes; *at != pr; at = &(*at)->next)
 		;
 	*at = pr->next;
-	p->nprocesses--;
+	stats_set(COUNT_PROCESSES_OPEN, --p->nprocesses);
 	loop_io_free(&pr->io);
 	chan_free(&pr->chan);
 	owner_free(&pr->owner);
@@ -188,7 +189,8 @@ process_new(struct parent *p, struct owner *o)
 	pr->io = loop_io_new(p->loop, pair[0], LOOP_READ, on_process, pr);
 	pr->next = p->processes;
 	p->processes = pr;
-	p->nprocesses++;
+	stats_set(COUNT_PROCESSES_OPEN, ++p->nprocesses);
+	stats_add(COUNT_PROCESSES, 1);
 	return pr;
 }
 

@@ -18,6 +18,7 @@
 #include "common/mail/durable.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "local/counters.h"
 #include "local/local.h"
 
 /* Each job of a batch has two descriptors, and the role 64. */
@@ -27,6 +28,23 @@
  * mounted, a directory made.  After such a fault the process waits only so long
  * for more, and the next one looks anew. */
 #define FAULT_IDLE_MS 20
+
+static void
+count(const struct delivery *d)
+{
+	switch (status_class(&d->status)) {
+	case STATUS_OK:
+		stats_add(d->nexpansions > 0 ? COUNT_FORWARDED
+		    : COUNT_DELIVERED, 1);
+		break;
+	case STATUS_TEMPORARY:
+		stats_add(COUNT_LATER, 1);
+		break;
+	case STATUS_PERMANENT:
+		stats_add(COUNT_FAILED, 1);
+		break;
+	}
+}
 
 static void
 answer(struct chan *c, const struct delivery *d)
@@ -50,6 +68,7 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 	struct durable *files[BATCH_MAX];
 	enum durable_mode mode = DURABLE_ORDERED;
 	int errors[BATCH_MAX];
+	int64_t began_us = clock_mono_us(), sync_us;
 	bool good = true;
 	size_t i;
 
@@ -65,10 +84,15 @@ deliver(struct chan *c, struct delivery **batch, size_t n, struct buf *out)
 		if (batch[i]->mode == DURABLE_STRICT)
 			mode = DURABLE_STRICT; /* right for all of them */
 	}
+	sync_us = clock_mono_us();
 	durable_sync_all(files, n, mode, errors);
+	stats_add(COUNT_BATCHES, 1);
+	stats_observe(COUNT_FSYNC_TIME, clock_mono_us() - sync_us);
+	stats_observe(COUNT_BATCH_TIME, clock_mono_us() - began_us);
 	for (i = 0; i < n; i++)
 		delivery_synced(batch[i], errors[i]);
 	for (i = 0; i < n; i++) {
+		count(batch[i]);
 		answer(c, batch[i]);
 		if (batch[i]->status.code == 451 &&
 		    batch[i]->status.subject == 2)

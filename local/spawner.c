@@ -21,6 +21,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "local/counters.h"
 #include "local/spawner.h"
 
 struct parent;
@@ -33,6 +34,7 @@ struct run {
 	pid_t pid;              /* 0: the slot is free */
 	struct chan *chan;      /* the process tells its outcome */
 	struct loop_io *io;
+	int64_t started_ms;
 };
 
 struct parent {
@@ -59,12 +61,18 @@ static void
 end_run(struct run *r, const struct status *st)
 {
 	struct parent *p = r->p;
+	enum status_class class = status_class(st);
 
+	stats_add(class == STATUS_OK ? COUNT_PROGRAMS :
+	    class == STATUS_TEMPORARY ? COUNT_PROGRAMS_LATER :
+	    COUNT_PROGRAMS_FAILED, 1);
+	stats_observe(COUNT_PROGRAM_TIME,
+	    (loop_now(p->loop) - r->started_ms) * 1000);
 	answer(r->peer, r->number, st);
 	loop_io_free(&r->io);
 	chan_free(&r->chan);
 	*r = (struct run){.p = p};
-	p->used--;
+	stats_set(COUNT_PROGRAMS_OPEN, --p->used);
 	if (p->stopping && p->used == 0)
 		loop_stop(p->loop);
 }
@@ -160,7 +168,8 @@ start_run(struct run *r, const struct delivery_job *j, int message_fd)
 	r->chan = chan_new(pair[0], &delivery_contract, CHAN_CLIENT);
 	chan_flush(r->chan);
 	r->io = loop_io_new(p->loop, pair[0], LOOP_READ, on_run, r);
-	p->used++;
+	r->started_ms = loop_now(p->loop);
+	stats_set(COUNT_PROGRAMS_OPEN, ++p->used);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* spawner: main. */
 #include "common/conf/conf.h"
 #include "common/sys/proc.h"
+#include "local/counters.h"
 #include "local/spawner.h"
 
 int
@@ -13,6 +14,8 @@ main(int argc, char *argv[], char *envp[])
 	file = conf_options(argc, argv, "spawner [-v] [-c file] [-d fd]");
 	conf_load(&s.conf, file);
 	conf_keep(file);
+	stats_open(s.conf.run_dir, "spawner", spawner_counters,
+	    COUNT_SPAWNER_ALL);
 	spawner_open(&s);
 	return spawner_run(&s);
 }

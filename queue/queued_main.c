@@ -3,6 +3,7 @@
 
 #include "common/conf/conf.h"
 #include "common/sys/proc.h"
+#include "queue/counters.h"
 #include "queue/queued.h"
 
 int
@@ -15,6 +16,8 @@ main(int argc, char *argv[], char *envp[])
 	file = conf_options(argc, argv, "queued [-v] [-c file] [-d fd]");
 	conf_load(&q.conf, file);
 	conf_keep(file);
+	stats_open(q.conf.run_dir, "queued", queued_counters,
+	    COUNT_QUEUED_ALL);
 	queued_open(&q);
 	return queued_run(&q);
 }

@@ -22,6 +22,7 @@
 #include "common/proto/sockets.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "queue/counters.h"
 #include "queue/queued.h"
 
 /* Notices waiting for a slow qmgr; beyond that it is told to scan.  Below what
@@ -175,11 +176,14 @@ take(struct submitter *s, const char *p, size_t n)
 	}
 	if (intake_content(s->message, w->q->incoming_fd, p, n) != 0) {
 		LOG_ERROR("write-failed", LS("id", s->id.s), LE());
+		stats_add(COUNT_WRITE_FAILED, 1);
 		space_write_failed(errno, &st);
 		refuse(s, &st);
 	} else if (intake_begun(s->message) &&
-	    !space_left(&w->space, loop_now(w->loop), &st))
+	    !space_left(&w->space, loop_now(w->loop), &st)) {
+		stats_add(COUNT_NO_ROOM, 1);
 		refuse(s, &st);
+	}
 }
 
 static uint64_t
@@ -319,8 +323,10 @@ promise(struct submitter *s, uint64_t size, struct status *st)
 {
 	struct worker *w = s->w;
 
-	if (!space_ask(&w->space, size, loop_now(w->loop), st))
+	if (!space_ask(&w->space, size, loop_now(w->loop), st)) {
+		stats_add(COUNT_NO_ROOM, 1);
 		return false;
+	}
 	s->promised = size > 0 ? size : SPACE_UNKNOWN;
 	w->space.promised += s->promised;
 	return true;
@@ -600,6 +606,7 @@ step_failed(struct submitter *s, const char *step)
 	int error = errno;
 
 	LOG_ERROR("commit-failed", LS("id", s->id.s), LS("step", step), LE());
+	stats_add(COUNT_WRITE_FAILED, 1);
 	intake_discard(s->message);
 	if (error == EEXIST)
 		status_set(&s->outcome, 451, 3, 0, "Id is taken, try again");
@@ -619,11 +626,14 @@ sync_batch(struct worker *w, struct submitter *list)
 	struct durable **files = mem_array(w->ncomplete, sizeof(*files));
 	int *errors = mem_array(w->ncomplete, sizeof(*errors));
 	struct submitter *s;
+	int64_t began_us;
 	size_t i = 0;
 
 	for (s = list; s != NULL; s = s->next)
 		files[i++] = good(s) ? intake_file(s->message) : NULL;
+	began_us = clock_mono_us();
 	durable_sync_all(files, i, w->q->mode, errors);
+	stats_observe(COUNT_FSYNC_TIME, clock_mono_us() - began_us);
 	for (i = 0, s = list; s != NULL; s = s->next, i++)
 		if (errors[i] != 0) {
 			errno = errors[i];
@@ -639,6 +649,7 @@ static void
 commit_batch(struct worker *w, struct submitter *list)
 {
 	enum durable_mode mode = w->q->mode;
+	int64_t began_us = clock_mono_us();
 	struct submitter *s;
 
 	for (s = list; s != NULL; s = s->next) {
@@ -653,6 +664,8 @@ commit_batch(struct worker *w, struct submitter *list)
 		if (good(s) && intake_link(s->message, mode) != 0)
 			step_failed(s, "link");
 	sync_batch(w, list);
+	stats_add(COUNT_COMMITS, 1);
+	stats_observe(COUNT_COMMIT_TIME, clock_mono_us() - began_us);
 }
 
 static void
@@ -683,6 +696,8 @@ static void
 finish(struct worker *w, struct submitter *s)
 {
 	if (good(s)) {
+		stats_add(COUNT_QUEUED, 1);
+		stats_add(COUNT_QUEUED_OCTETS, intake_octets(s->message));
 		LOG_DEBUG("queued", LS("id", s->id.s),
 		    LU("size", intake_octets(s->message)));
 		notify_qmgr(w, s);
