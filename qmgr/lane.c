@@ -28,7 +28,7 @@
 #include "qmgr/wait.h"
 
 #define NO_JOB UINT32_MAX
-#define RESOLVES_MAX 512  /* questions at once */
+#define RESOLVES_MAX 128  /* questions at once: fresh mail waits for them */
 #define PATIENCE_MS 5000  /* a daemon that restarts is back by then */
 #define PAUSE_MS 100
 #define LOSSES_MAX 3

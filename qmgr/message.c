@@ -242,8 +242,10 @@ message_drop_rcpt(struct qmgr *qm, struct rcpt *r)
 
 	assert(r->phase != PHASE_RUNNING && r->dest == NULL);
 	qm->nrcpts--;
-	if (r->resolving)
+	if (r->resolving) {
 		m->nresolving--;
+		qm->nresolving--;
+	}
 	if (r->phase == PHASE_ENDED)
 		TAILQ_REMOVE(&m->ended, r, list);
 	else

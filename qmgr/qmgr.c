@@ -30,6 +30,8 @@
 #define LOCK_TRIES 100      /* for one that is just ending */
 #define LOCK_WAIT_MS 100
 #define LOAD_US 300         /* reading what is due, in one round */
+#define RESOLVING_MAX 500   /* questions in memory: no retry adds to them */
+#define WRITING_MAX 100     /* ended, to be written down: as above */
 #define LOOK_MS 60000       /* the wall clock may have jumped */
 #define TERM_MS 5000        /* deliveries under way at the end */
 
@@ -150,7 +152,9 @@ room_for(const struct qmgr *qm, bool fresh)
 
 	return qm->lanes[LANE_RESOLVE].up && !qm->stopping &&
 	    qmgr_active(qm) < most &&
-	    (fresh || qm->nactive[TURN_RETRY] < most / 2);
+	    (fresh || (qm->nactive[TURN_RETRY] < most / 2 &&
+	    qm->nresolving < RESOLVING_MAX &&
+	    qm->nwriting < WRITING_MAX));
 }
 
 /* What waited for a daemon that is there again. */

@@ -89,9 +89,11 @@ struct qmgr {
 	size_t big_rcpts;       /* of active messages with very many */
 	size_t nplaces;         /* in memory, of all recipients */
 	size_t nrcpts;          /* in memory, of all messages */
+	size_t nresolving;      /* of them, whose way is not known yet */
 	struct messages record; /* outcomes to be written soon */
 	struct messages settle;  /* done: to be removed */
 	struct messages writing; /* ended, with something to write first */
+	size_t nwriting;
 	struct messages stuck;
 	struct rcpts expanding;
 	int *sync_fds;          /* owned: to be fdatasync'ed */

@@ -46,8 +46,10 @@ ask_authd(struct qmgr *qm, struct rcpt *r)
 {
 	rcpt_clear_places(qm, r);
 	r->too_many = r->crowded = false;
-	if (!r->resolving)
+	if (!r->resolving) {
 		r->m->nresolving++;
+		qm->nresolving++;
+	}
 	r->resolving = true;
 	lane_add(qm, r, LANE_RESOLVE, false);
 }
@@ -226,6 +228,7 @@ resolved(struct qmgr *qm, struct rcpt *r, const struct address_resolved *a)
 	 * others. */
 	r->resolving = false;
 	m->nresolving--;
+	qm->nresolving--;
 	switch (a->result) {
 	case ADDRESS_LOCAL:
 		found(qm, r);

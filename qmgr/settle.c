@@ -278,8 +278,7 @@ settle_first(struct qmgr *qm, struct messages *list)
 
 	if (m == NULL)
 		return false;
-	TAILQ_REMOVE(list, m, end);
-	m->on_end = false;
+	settle_remove(qm, m);
 	if (m->nlive == 0)
 		(void)settle_message(qm, m);
 	return true;
@@ -305,6 +304,7 @@ settle_add(struct qmgr *qm, struct message *m)
 	m->on_end = true;
 	m->is_stuck = false;
 	m->is_writing = !is_done(m);
+	qm->nwriting += m->is_writing;
 	TAILQ_INSERT_TAIL(m->is_writing ? &qm->writing : &qm->settle, m, end);
 }
 
@@ -315,6 +315,8 @@ settle_remove(struct qmgr *qm, struct message *m)
 		return;
 	TAILQ_REMOVE(m->is_stuck ? &qm->stuck : m->is_writing ? &qm->writing :
 	    &qm->settle, m, end);
+	if (!m->is_stuck)
+		qm->nwriting -= m->is_writing;
 	m->on_end = m->is_stuck = false;
 }
 
@@ -324,7 +326,7 @@ settle_retry(struct qmgr *qm)
 	struct message *m;
 
 	while ((m = TAILQ_FIRST(&qm->stuck)) != NULL) {
-		TAILQ_REMOVE(&qm->stuck, m, end);
+		settle_remove(qm, m);
 		settle_add(qm, m);
 	}
 }

@@ -94,7 +94,9 @@ struct rig_notice {
 	uint64_t until_ms;
 };
 
+#ifndef RIG_TRANSFERS
 #define RIG_TRANSFERS 4096
+#endif
 #define RIG_NOTICES 256
 
 struct rig {
