@@ -35,14 +35,24 @@ static const char *const kinds[] = {
 
 /* ---- who is told ---- */
 
+/* RFC 2852 4.3: the sender asked to be told when this moment had passed. */
+static bool
+is_late(const struct envelope *env)
+{
+	return (env->flags & ENV_BY_NOTIFY) != 0 && env->by_at_ms != 0 &&
+	    clock_real_ms() >= (int64_t)env->by_at_ms;
+}
+
 /* RFC 3461 4.1: has the sender a wish that this is against? */
 static bool
-wanted(const struct qrcpt *r, uint32_t kind)
+wanted(const struct envelope *env, const struct qrcpt *r, uint32_t kind)
 {
 	if ((r->notify & NOTIFY_NEVER) != 0)
 		return false;
 	if (kind == BOUNCE_SUCCESS)
 		return (r->notify & NOTIFY_SUCCESS) != 0;
+	if (kind == BOUNCE_DELAY && is_late(env))
+		return true;
 	return r->notify == 0 || (r->notify &
 	    (kind == BOUNCE_FAILURE ? NOTIFY_FAILURE : NOTIFY_DELAY)) != 0;
 }
@@ -135,7 +145,8 @@ bounce_choose(struct qfile *q, const struct bounce_job *job,
 			continue;
 		}
 		r = qfile_rcpt(q, at);
-		if (!wanted(r, job->kind) || r->state == QSTATE_BOUNCED ||
+		if (!wanted(qfile_env(q), r, job->kind) ||
+		    r->state == QSTATE_BOUNCED ||
 		    r->state == QSTATE_CANCELLED)
 			continue;
 		t = &told[n++];
