@@ -23,7 +23,8 @@ void
 check_finding(struct check *c, enum check_level level, const char *mend,
     const char *fmt, ...)
 {
-	const char *name = level == CHECK_ERROR ? "error" : "warning";
+	static const char *const names[] = {"note", "warning", "error"};
+	const char *name = names[level];
 	char what[2048];
 	va_list ap;
 
@@ -33,7 +34,7 @@ check_finding(struct check *c, enum check_level level, const char *mend,
 	va_end(ap);
 	if (level == CHECK_ERROR)
 		c->errors++;
-	else
+	else if (level == CHECK_WARNING)
 		c->warnings++;
 	if (c->p->json) {
 		json_object(&c->j);
@@ -154,6 +155,7 @@ check_command(struct postern *p, int argc, char *argv[])
 		check_users(&c);
 		check_places(&c);
 		check_tables(&c);
+		check_dns(&c);
 		check_kernel(&c);
 	}
 	finish(&c);

@@ -8,7 +8,11 @@
 #include "postern/out.h"
 #include "postern/postern.h"
 
-enum check_level { CHECK_WARNING, CHECK_ERROR };
+enum check_level {
+	CHECK_NOTE,    /* good to know; not counted */
+	CHECK_WARNING,
+	CHECK_ERROR
+};
 
 struct check {
 	struct postern *p;
@@ -26,6 +30,7 @@ void check_finding(struct check *c, enum check_level level, const char *mend,
 void check_users(struct check *c);     /* check_users.c */
 void check_places(struct check *c);    /* check_places.c: directories, disks */
 void check_tables(struct check *c);    /* check_tables.c */
+void check_dns(struct check *c);       /* check_dns.c */
 void check_kernel(struct check *c);    /* check.c */
 
 #endif

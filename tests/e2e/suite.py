@@ -360,6 +360,7 @@ class Suite:
             # Nobody is there: a test that asks names brings its own server
             # (dns.py).
             "dns_resolvers": "127.0.0.1@1",
+            "dns_trust_anchor": "",
             "include_dirs": self.list_dir,
             "queue_reserve": "0",
             "queue_reserve_inodes": "0",

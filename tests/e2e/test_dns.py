@@ -659,6 +659,54 @@ def test_many_reloads(server):
             assert memory(s) < before[1] + 2000
 
 
+# ---- postern check ----
+
+def findings(s):
+    done = s.postern("check", "--json", check=False)
+    return [f"{f['level']}: {f['what']}"
+            for f in json.loads(done.stdout)["findings"]
+            if "DNS" in f["what"] or "dns" in f["what"]]
+
+
+@pytest.mark.parametrize("rows, want", [
+    ({"dns_check_name": "mx.signed.example"},
+     "note: DNS: answers are validated (mx.signed.example is secure)"),
+    ({"dns_check_name": "none.signed.example"},
+     "note: DNS: answers are validated (none.signed.example is secure)"),
+    ({}, "warning: DNS: the answer for . is not validated, although"),
+    ({"dns_check_name": "bad.signed.example"},
+     "warning: DNS: the answer for bad.signed.example does not validate:"),
+    ({"dns_check_name": "loop1.there.example"},
+     "warning: DNS: no answer for loop1.there.example:"),
+    ({"dns_dnssec": "no"}, "note: DNS: answers come, and are not validated"),
+    ({"dns_trust_anchor": "/nowhere/key"},
+     "warning: dns_trust_anchor /nowhere/key: cannot be read"),
+])
+def test_check(server, rows, want):
+    with dnsd(server.config(rows)) as s:
+        found = findings(s)
+        assert any(f.startswith(want) for f in found), found
+
+
+def test_check_without_dnsd(server):
+    with dnsd(server.config()) as s:
+        s.terminate("dnsd")
+        assert any("nobody listens" in f for f in findings(s))
+        (s.run_dir / "dnsd.sock").unlink()
+        assert findings(s) == []
+        s.write_conf(server.config({"dns_stubs": "a.example"}))
+        assert any(f.startswith("error:") and "dns_stubs" in f
+                   for f in findings(s))
+
+
+def test_check_of_a_dead_resolver():
+    with silent() as address, dnsd({"dns_resolvers": address,
+                                    "dns_timeout": "500ms"}) as s:
+        t = time.monotonic()
+        assert any("no answer for ." in f for f in findings(s))
+        assert time.monotonic() - t < 5
+
+
 # ---- the cage ----
 
 def test_nobody_else_may_ask(server):
