@@ -25,6 +25,7 @@ PARENTS = {
     "local": ("postern-local", SETID, SAME),
     "spawner": ("postern-local", SETID, SAME),
     "authd": ("postern-auth", 0, ANY),
+    "dnsd": ("postern-dns", 0, SAME),
     "pop3d": ("postern-pop3d", 0, EMPTY),
     "pop3d-mailbox": ("postern-mailbox", SETID, SAME),
 }

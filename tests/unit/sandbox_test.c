@@ -564,6 +564,18 @@ static const struct {
 	T(REMOTE_PARENT, kill_all, KILL), T(REMOTE_PARENT, setuid, KILL),
 	ACCEPTING(REMOTE_PARENT),
 
+	/* Who asks the DNS: the network, no UNIX socket of its own making, and
+	 * of files what it was given. */
+	T(DNSD, tcp, OK), T(DNSD, exec, KILL), T(DNSD, ptrace, KILL),
+	T(DNSD, open_passwd, DENY), T(DNSD, read_own, OK),
+	T(DNSD, read_other, DENY), T(DNSD, write_own, KILL),
+	T(DNSD, unlink, KILL), T(DNSD, unix, KILL), T(DNSD, pair, KILL),
+	T(DNSD, pipe, KILL), T(DNSD, fork, KILL), T(DNSD, thread, KILL),
+	T(DNSD, clone_namespace, KILL), T(DNSD, kill_parent, KILL),
+	T(DNSD, own_signals, KILL), T(DNSD, code, KILL),
+	T(DNSD, be_daemon, KILL), T(DNSD, setuid, KILL), T(DNSD, memory, OK),
+	T(DNSD, log, OK),
+
 	/* The queue. */
 #define QUEUE(role)                                                            \
 	T(role, open_passwd, DENY), T(role, read_own, OK),                     \
