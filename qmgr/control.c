@@ -17,6 +17,7 @@
 #include "common/base/mem.h"
 #include "common/io/chan.h"
 #include "common/proto/control.h"
+#include "qmgr/counters.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
@@ -229,6 +230,7 @@ remove_file(struct qmgr *qm, const struct mail_id *id, enum qdir dir,
 		    LS("dir", qdir_names[dir]), LE());
 		return log_says;
 	}
+	stats_add(COUNT_REMOVED, 1);
 	LOG_INFO("removed", LS("id", id->s), LS("by", "admin"),
 	    LS("dir", qdir_names[dir]), LB("reason", reason));
 	return (struct answer){CONTROL_DONE, "removed"};

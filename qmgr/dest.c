@@ -20,6 +20,7 @@
 #include "common/io/loop.h"
 #include "common/mail/domain.h"
 #include "common/conf/route.h"
+#include "qmgr/counters.h"
 #include "qmgr/flow.h"
 #include "qmgr/paused.h"
 #include "qmgr/place.h"
@@ -464,6 +465,8 @@ went_down(struct dest *d, bool first)
 	char next[CLOCK_DATE_SIZE];
 
 	clock_rfc3339(dest_next_ms(d), next);
+	if (first)
+		stats_add(COUNT_DOWN, 1);
 	LOG_INFO(first ? "destination-down" : "destination-still-down",
 	    LB("dest", slice_mem(d->key, d->len)),
 	    LU("waiting", dest_waiting(d)), LS("next", next),

@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/proto/delivery.h"
+#include "qmgr/counters.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
 
@@ -204,6 +205,7 @@ owe_notice(struct message *m, const struct qrcpt *row, uint32_t n)
 static void
 log_expanded(const struct rcpt *r, const struct qexpansion *v)
 {
+	stats_add(COUNT_EXPANDED, 1);
 	LOG_INFO("expanded", LS("id", r->m->id.s), LB("to", r->address),
 	    LS("by", r->place != NULL ? "forward" : "alias"),
 	    LU("recipients", r->nplaces), LB("first", v[0].address));

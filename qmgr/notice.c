@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/io/chan.h"
 #include "common/proto/notice.h"
+#include "qmgr/counters.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
@@ -30,6 +31,7 @@ new_message(struct qmgr *qm, const struct notice_new *n, uint16_t version)
 			wait_put(qm->wait, &w);
 		return true;
 	}
+	stats_add(COUNT_NEW, 1);
 	if (n->recipients.n == 0 || n->recipients.n != n->nrcpts ||
 	    version < 2 || (n->flags & READ_FLAGS) != 0 ||
 	    qmgr_active(qm) >= qm->conf.active_messages_max)

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/proto/delivery.h"
+#include "qmgr/counters.h"
 #include "qmgr/dest.h"
 #include "qmgr/place.h"
 #include "qmgr/qmgr.h"
@@ -25,6 +26,9 @@ log_outcome(const struct rcpt *r, const struct status *st, struct slice host,
 
 	status_enhanced(st, enhanced);
 	if (status_class(st) == STATUS_OK) {
+		stats_add(COUNT_DELIVERED, 1);
+		stats_observe(COUNT_DELIVERY_TIME,
+		    (now_ms - id_time_ms(&r->m->id)) * 1000);
 		LOG_INFO(o == NULL ? "delivered" : o->what,
 		    LS("id", r->m->id.s), LB("to", r->address),
 		    LS("status", enhanced), LB("host", host),
@@ -32,6 +36,7 @@ log_outcome(const struct rcpt *r, const struct status *st, struct slice host,
 		    LS("said", st->text));
 		return;
 	}
+	stats_add(o->next_ms != 0 ? COUNT_DEFERRED : COUNT_FAILED, 1);
 	if (o->next_ms != 0)
 		clock_rfc3339(o->next_ms, next);
 	LOG_INFO(o->what, LS("id", r->m->id.s), LB("to", r->address),

@@ -22,6 +22,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "qmgr/counters.h"
 #include "qmgr/flow.h"
 #include "qmgr/paused.h"
 #include "qmgr/qmgr.h"
@@ -297,6 +298,18 @@ settle_waits(const struct qmgr *qm)
 }
 
 static void
+count(const struct qmgr *qm)
+{
+	uint32_t running = 0;
+
+	for (int no = LANE_LOCAL; no < LANE_COUNT; no++)
+		running += lane_running(&qm->lanes[no]);
+	stats_set(COUNT_JOBS, running);
+	stats_set(COUNT_ACTIVE, qmgr_active(qm));
+	stats_set(COUNT_WAITING, wait_count(qm->wait));
+}
+
+static void
 after_round(void *arg)
 {
 	struct qmgr *qm = arg;
@@ -316,6 +329,7 @@ after_round(void *arg)
 		loop_timer_set(qm->work, 0);
 	else
 		arm(qm);
+	count(qm);
 	if (qm->stopping && !settle_waits(qm))
 		finish(qm);
 }

@@ -15,6 +15,7 @@
 #include "common/io/chan.h"
 #include "common/proto/bounce.h"
 #include "common/proto/sockets.h"
+#include "qmgr/counters.h"
 #include "qmgr/qmgr.h"
 
 struct report {
@@ -319,6 +320,7 @@ log_report(const struct message *m, const struct report *report,
 	char enhanced[STATUS_ENHANCED_SIZE];
 
 	status_enhanced(st, enhanced);
+	stats_add(COUNT_REPORTED, 1);
 	LOG_INFO(status_class(st) == STATUS_OK ? "reported" : "not-reported",
 	    LS("id", m->id.s), LS("kind", kinds[report->kind]),
 	    LB("to", slice_mem(report->sender, report->sender_len)),

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/io/loop.h"
+#include "qmgr/counters.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
 
@@ -78,6 +79,7 @@ found(struct qmgr *qm, struct scan *s, enum qdir dir, const char *name)
 		w.next_ms = hint_of(qm, &st);
 	}
 	s->found++;
+	stats_add(COUNT_FOUND, 1);
 	wait_put(qm->wait, &w);
 }
 
@@ -95,6 +97,8 @@ scan_end(struct qmgr *qm, struct scan *s, enum qdir dir)
 		    LU("count", s->strange),
 		    LS("mend", "move away what is not named by an id"));
 	s->told = s->strange;
+	stats_add(COUNT_SCANS, 1);
+	stats_observe(COUNT_SCAN_TIME, (clock_mono_ms() - s->start_ms) * 1000);
 	if (s->found > 0 || dir == QDIR_DEFERRED)
 		LOG_INFO("scanned", LS("dir", qdir_names[dir]),
 		    LU("files", s->seen), LU("found", s->found),

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/io/loop.h"
+#include "qmgr/counters.h"
 #include "qmgr/dest.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/wait.h"
@@ -77,6 +78,7 @@ removed(struct qmgr *qm, struct message *m, const char *by)
 		m->told = true;
 		return false;
 	}
+	stats_add(COUNT_REMOVED, 1);
 	LOG_INFO("removed", LS("id", m->id.s), LS("by", by),
 	    LI("age", clock_real_ms() - id_time_ms(&m->id)));
 	message_free(qm, m);
@@ -104,6 +106,7 @@ static void
 quarantined(struct qmgr *qm, struct message *m)
 {
 	if (file_move(qm, m->id.s, m->dir, QDIR_CORRUPT) == 0) {
+		stats_add(COUNT_CORRUPT, 1);
 		LOG_ERROR("moved-to-corrupt", LS("id", m->id.s),
 		    LS("mend", "see postern-queue(5); it is never deleted"));
 		message_free(qm, m);
