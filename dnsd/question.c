@@ -424,13 +424,16 @@ void
 questions_free(struct questions **qsp)
 {
 	struct questions *qs = *qsp;
+	struct question *q, *behind;
 
 	if (qs == NULL)
 		return;
 	chan_server_free(&qs->server);
 	resolver_free(&qs->resolver);
-	while (qs->first != NULL)
-		leave(qs->first);
+	for (q = qs->first; q != NULL; q = behind) {
+		behind = q->all.behind;
+		leave(q);
+	}
 	packet_free(&qs->packet);
 	free(qs);
 	*qsp = NULL;
