@@ -213,8 +213,11 @@ bounce_notice_size(const struct bounce_notice *n)
 
 	if (!o->there)
 		return size;
-	size += o->whole ? qfile_message_length(n->q) : o->header;
-	return o->binary ? 2 * size : size;
+	/* base64; quoted-printable at its worst */
+	if (o->whole)
+		return size + qfile_message_length(n->q) +
+		    (o->binary ? qfile_message_length(n->q) / 2 : 0);
+	return size + o->header * (o->binary ? 3 : 1);
 }
 
 int

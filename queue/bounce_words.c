@@ -290,7 +290,8 @@ show_delayed(const struct bounce_notice *n, const struct bounce_told *t,
 {
 	char date[CLOCK_DATE_SIZE];
 
-	say(out, 4, "%s", reason_of(&t->status)->what);
+	say(out, 4, "%s", t->has_words ? reason_of(&t->status)->what
+	    : "The message has not arrived yet.");
 	show_words(n, t, several, out);
 	if (t->until_ms == 0 || t->until_ms >= INT64_MAX)
 		return;
