@@ -137,7 +137,7 @@ connect_place(struct attempt *a, const struct place *p)
 	if (a->j->route.kind == ROUTE_UNIX) {
 		snprintf(a->j->host, sizeof(a->j->host), "%.*s",
 		    SLICE_FMT(a->j->route.path));
-		fd = process_want(a->w, TRANSFER_UNIX);
+		fd = worker_want(a->w, TRANSFER_UNIX);
 		if (fd < 0)
 			no_connection(a, false);
 		return fd;
@@ -248,7 +248,7 @@ lost(struct attempt *a, bool progress)
 	if (!progress)
 		learn(a, s->closing ? TRANSFER_DEST_BUSY
 		    : TRANSFER_DEST_DOWN);
-	return job_open(a->j) > 0 ? USE_AGAIN : USE_DONE;
+	return job_nopen(a->j) > 0 ? USE_AGAIN : USE_DONE;
 }
 
 static enum use
@@ -258,9 +258,14 @@ use_session(struct attempt *a)
 	bool progress = false;
 
 	w->session->deadline_ms = a->deadline_ms;
-	while (job_open(a->j) > 0) {
+	while (job_nopen(a->j) > 0) {
 		if (!session_alive(w->session) || exhausted(a))
 			return USE_AGAIN;
+		/* An answer too many would be taken for the next one's. */
+		if (progress && !session_fresh(w->session)) {
+			w->session->closing = true;
+			return USE_AGAIN;
+		}
 		switch (transaction_run(w->session, a->j, a->c, &w->most,
 		    progress)) {
 		case TRANSACTION_DONE:
@@ -286,7 +291,7 @@ use_session(struct attempt *a)
 			return USE_DONE;
 		}
 	}
-	if (job_unsettled(a->j) > 0)
+	if (job_nunsettled(a->j) > 0)
 		a->other = true;
 	return USE_DONE;
 }
@@ -315,7 +320,7 @@ on_dns(void *arg)
 	if (w->dns != NULL && poll(&pfd, 1, 0) != 0)
 		dns_free(&w->dns);
 	if (w->dns == NULL) {
-		w->dns_fd = process_want(w, TRANSFER_DNS);
+		w->dns_fd = worker_want(w, TRANSFER_DNS);
 		if (w->dns_fd >= 0)
 			w->dns = dns_new(w->dns_fd);
 	}
@@ -398,7 +403,7 @@ run(struct attempt *a)
 			drop(w);
 			continue;
 		}
-		if (a->over || job_unsettled(a->j) == 0 ||
+		if (a->over || job_nunsettled(a->j) == 0 ||
 		    !next_place(a, &p, &why))
 			break;
 		drop(w);
@@ -406,7 +411,7 @@ run(struct attempt *a)
 		(void)arrive(a, &p);
 	}
 	if (a->tried == 0 && w->session == NULL && !a->over &&
-	    job_unsettled(a->j) > 0)
+	    job_nunsettled(a->j) > 0)
 		no_place(a, &why);
 	if (a->refusal != NULL && !a->other)
 		job_judge(a->j, a->refusal);
@@ -463,7 +468,7 @@ attempt_run(struct worker *w, struct job *j)
 		run(&a);
 	hosts_free(&a.hosts);
 	content_free(&a.c);
-	if (*w->stop && job_unsettled(j) == j->nrcpts)
+	if (*w->stop && job_nunsettled(j) == j->nrcpts)
 		return false;
 	for (size_t i = 0; i < j->nrcpts; i++)
 		if (j->rcpts[i].verdict == NULL) {

@@ -49,10 +49,10 @@ refused(const struct reply *r, uint32_t detail, bool final,
 {
 	*own = false;
 	if (reply_class(r) == 5 && final) {
-		reply_status(r, st);
+		reply_as_status(r, st);
 		return HELLO_REFUSED;
 	}
-	reply_status_temporary(r, 3, detail, st);
+	reply_as_temporary(r, 3, detail, st);
 	return reply_class(r) == 4 ? HELLO_BUSY : HELLO_FAILED;
 }
 

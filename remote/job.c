@@ -133,7 +133,7 @@ job_fail(struct job *j, uint32_t code, uint32_t subject, uint32_t detail,
 }
 
 size_t
-job_open(const struct job *j)
+job_nopen(const struct job *j)
 {
 	size_t n = 0;
 
@@ -144,7 +144,7 @@ job_open(const struct job *j)
 }
 
 size_t
-job_unsettled(const struct job *j)
+job_nunsettled(const struct job *j)
 {
 	size_t n = 0;
 

@@ -71,8 +71,8 @@ void job_fail(struct job *j, uint32_t code, uint32_t subject, uint32_t detail,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* Recipients that are neither settled nor LATER; all that are not settled. */
-size_t job_open(const struct job *j);
-size_t job_unsettled(const struct job *j);
+size_t job_nopen(const struct job *j);
+size_t job_nunsettled(const struct job *j);
 /* LATER ones are OPEN again, for another host. */
 void job_reopen(struct job *j);
 

@@ -231,7 +231,7 @@ process_new(struct parent *p, const char *place, const char *unix_path)
 	if (pid == 0) {
 		loop_forked(&p->loop);
 		proc_close_except(&pair[1], 1);
-		_exit(process_run(p->r, place, pair[1]));
+		_exit(worker_run(p->r, place, pair[1]));
 	}
 	close(pair[1]);
 	if (pid < 0) {

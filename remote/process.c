@@ -44,7 +44,7 @@ catch_term(sigset_t *mask)
 }
 
 int
-process_want(struct worker *w, uint32_t service)
+worker_want(struct worker *w, uint32_t service)
 {
 	struct transfer_want want = {.service = service};
 	int fds[CHAN_MAX_FDS];
@@ -82,7 +82,7 @@ take(struct worker *w)
 }
 
 int
-process_run(struct remote *r, const char *place, int fd)
+worker_run(struct remote *r, const char *place, int fd)
 {
 	struct worker w = {.r = r, .stop = &stop, .dns_fd = -1};
 	struct job *j;

@@ -52,9 +52,9 @@ struct worker {
 };
 
 /* Serves the channel on fd until it closes; the exit code. */
-int process_run(struct remote *r, const char *place, int fd);
+int worker_run(struct remote *r, const char *place, int fd);
 /* A connection from the parent (enum transfer_service), or -1 with errno. */
-int process_want(struct worker *w, uint32_t service);
+int worker_want(struct worker *w, uint32_t service);
 
 /* ---- one job (attempt.c) ---- */
 

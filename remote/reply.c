@@ -99,7 +99,7 @@ reply_line(struct reply *r, struct slice line, const char **why)
 }
 
 void
-reply_status(const struct reply *r, struct status *out)
+reply_as_status(const struct reply *r, struct status *out)
 {
 	status_set(out, r->code, r->enhanced ? r->subject : 0,
 	    r->enhanced ? r->detail : 0, "%s",
@@ -107,11 +107,11 @@ reply_status(const struct reply *r, struct status *out)
 }
 
 void
-reply_status_temporary(const struct reply *r, uint32_t subject,
+reply_as_temporary(const struct reply *r, uint32_t subject,
     uint32_t detail, struct status *out)
 {
 	if (reply_class(r) == 4) {
-		reply_status(r, out);
+		reply_as_status(r, out);
 		if (!r->enhanced) {
 			out->subject = subject;
 			out->detail = detail;

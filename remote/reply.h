@@ -43,10 +43,10 @@ reply_class(const struct reply *r)
 }
 
 /* As an outcome.  Without an enhanced code: X.0.0. */
-void reply_status(const struct reply *r, struct status *out);
+void reply_as_status(const struct reply *r, struct status *out);
 /* The same as a temporary one, whatever the code; the code stands in front of
  * the words then. */
-void reply_status_temporary(const struct reply *r, uint32_t subject,
+void reply_as_temporary(const struct reply *r, uint32_t subject,
     uint32_t detail, struct status *out);
 
 /* What a server offers (RFC 5321 4.1.1.1). */

@@ -243,6 +243,14 @@ drain(struct session *s)
 	return s->fault == FAULT_NONE;
 }
 
+bool
+session_quiet(struct session *s)
+{
+	if (drain(s) && stream_buffered(s->stream) > 0)
+		(void)fail(s, FAULT_GARBAGE, "half a line");
+	return session_alive(s);
+}
+
 /* A write failed: what the peer said before it closed explains it. */
 static void
 last_words(struct session *s)

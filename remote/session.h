@@ -103,6 +103,9 @@ session_alive(const struct session *s)
 }
 /* It was not closed, nor did the peer say anything, while it was idle. */
 bool session_fresh(const struct session *s);
+/* Nothing is owed: what is there all the same is handed out as STEP_NONE.
+ * False: the connection is of no use any more. */
+bool session_quiet(struct session *s);
 
 enum hello {
 	HELLO_OK,

@@ -91,7 +91,7 @@ words_of(struct transaction *t, const struct reply *r)
 {
 	struct status st;
 
-	reply_status(r, &st);
+	reply_as_status(r, &st);
 	return job_verdict(t->j, &st, false);
 }
 
@@ -169,7 +169,7 @@ on_rcpt(struct transaction *t, size_t index, const struct reply *r)
 		rcpt_judge(to, strange(t, r));
 		return false;
 	}
-	reply_status(r, &st);
+	reply_as_status(r, &st);
 	if (too_many(r) && r->code == 552)
 		status_set(&st, 452, 5, 3, "%s", st.text);
 	rcpt_judge(to, job_verdict(t->j, &st, false));
@@ -202,7 +202,7 @@ delivered(struct transaction *t, const struct reply *r)
 	struct verdict *v;
 	struct status st;
 
-	reply_status(r, &st);
+	reply_as_status(r, &st);
 	v = job_verdict(t->j, &st, false);
 	/* RFC 3461 5.2.2, RFC 2852 4: what LMTP took has arrived. */
 	v->relayed = !t->s->lmtp && (!o->dsn || (t->j->by_at_ms != 0 &&
@@ -429,10 +429,15 @@ send_data(struct transaction *t, struct status *st)
 {
 	enum content_result result;
 
+	/* An answer that came before the end is none to the end. */
+	if (!session_quiet(t->s))
+		return true;
 	t->dots = (struct dots){.put = on_octets, .arg = t};
 	result = content_each(t->c, t->plan.form, feed_dots, t, st);
 	if (!content_good(t, result, st))
 		return result != CONTENT_FAULT;
+	if (!session_quiet(t->s))
+		return true;
 	expect_end(t);
 	t->ended = true;
 	dots_end(&t->dots);
