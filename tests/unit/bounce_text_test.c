@@ -5,6 +5,7 @@
 #include <check.h>
 
 #include "common/base/buf.h"
+#include "common/base/mem.h"
 #include "common/proto/bounce.h"
 #include "queue/bounce.h"
 
@@ -249,7 +250,7 @@ END_TEST
 /* The contract's tables are sound, and hold what the header promises. */
 START_TEST(test_contract)
 {
-	struct bounce_rcpt *v = calloc(BOUNCE_RCPTS_MAX, sizeof(*v));
+	struct bounce_rcpt *v = mem_array(BOUNCE_RCPTS_MAX, sizeof(*v));
 	struct bounce_job job = {.job = UINT64_MAX,
 	    .id = SLICE("01jar9fq3raaaaaaaaaa"), .kind = BOUNCE_SUCCESS,
 	    .sender = SLICE("ann@example.org"),
