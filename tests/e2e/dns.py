@@ -14,7 +14,7 @@ come by themselves.  All other names do not exist: the server also has the root
 zone.  config() gives the rows of postern.conf with which dnsd asks this server
 and nobody else.
 
-signed: names of zones to sign (ECDSA), or True for all; their keys are dnsd's
+signed: names of zones to sign (ECDSA; "": the root), or True for all but it; their keys are dnsd's
 trust anchors.  bogus: owner names (without the last dot) whose signatures are
 spoilt after signing.  Records whose first word is "!" in front of the line go
 into the zone file behind the signing, unsigned.
@@ -96,11 +96,12 @@ def have_dns():
 
 class DnsServer:
     def __init__(self, zones, *, signed=(), bogus=(), ttl=1, port=None,
-                 root=True, start=True):
+                 host=HOST, root=True, start=True):
         base = os.environ.get("TMPDIR") or "/tmp"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="postern-dns-",
                                                  dir=base))
         self.dir.chmod(0o755)
+        self.host = host
         self.port = port or free_dns_port()
         self.ttl = ttl
         self.zones = {z.rstrip("."): list(v) for z, v in zones.items()}
@@ -130,7 +131,7 @@ class DnsServer:
 
     @property
     def address(self):
-        return f"{HOST}@{self.port}"
+        return f"{self.host}@{self.port}"
 
     @property
     def anchors(self):
@@ -196,6 +197,10 @@ class DnsServer:
         self.anchors.write_text(anchors)
         (self.dir / "nsd.conf").write_text(conf)
 
+    def ds(self, zone):
+        """The DS record of a signed zone, for the zone above."""
+        return self.keys[zone].with_suffix(".ds").read_text().strip()
+
     def sign(self, zone, text):
         if zone not in self.keys:
             made = subprocess.run(
@@ -236,7 +241,7 @@ class DnsServer:
 
     def answers(self):
         for zone in self.zones:
-            got = ask(self.port, zone, "SOA", 0.3)
+            got = ask(self.port, zone, "SOA", 0.3, self.host)
             want = struct.pack("!I", self.serial)
             if got is None or got[3] & 15 or want not in got[12:]:
                 return False

@@ -265,6 +265,87 @@ def test_expired_signatures(server):
             assert one(s, "a", "mx.old.example")["result"] == "bogus"
 
 
+def forwarding(server, **more):
+    """The same server as a resolver that is asked for everything."""
+    rows = server.config({"dns_resolvers": server.address, **more})
+    rows["dns_stubs"] = None
+    return rows
+
+
+def test_secure_through_a_resolver(server):
+    with dnsd(forwarding(server)) as s:
+        a = one(s, "mx", "signed.example")
+        assert (a["result"], a["secure"]) == ("ok", 1)
+        a = one(s, "a", "none.signed.example")
+        assert (a["result"], a["secure"]) == ("nxdomain", 1)
+        assert one(s, "a", "bad.signed.example")["result"] == "bogus"
+        assert one(s, "a", "far.there.example")["result"] == "ok"
+
+
+def test_resolver_without_dnssec(server):
+    """One that strips signatures: bogus, not insecure."""
+    def answer(packet, tcp):
+        kind = struct.unpack("!H", packet[12 + len(wire_name(
+            "mx.signed.example")):][:2])[0]
+        if kind == TYPES["A"]:
+            return reply(packet, record("A", b"\x7f\0\1\1", ttl=60), 1,
+                         aa=False)
+        return reply(packet, aa=False)
+
+    with Faker(answer) as f, dnsd(forwarding(
+            server, dns_resolvers=f.address)) as s:
+        a = one(s, "a", "mx.signed.example")
+        assert a["result"] == "bogus", a
+
+
+ROOT = "127.0.53.1"
+
+
+@pytest.mark.skipif(not is_root(), reason="needs port 53")
+def test_recursive():
+    """From the root on, by hints and referrals, with a chain of trust from the
+    root's key alone."""
+    glue = ["ns.signed.example A " + ROOT]
+    zones = {"signed.example": ["@ NS ns", f"ns A {ROOT}", "@ MX 10 mx",
+                                "mx A 127.0.1.1"],
+             "plain.example": ["@ NS ns.signed.example.", "mx A 127.0.1.2"]}
+    with DnsServer(zones, signed=["signed.example"], host=ROOT, port=53,
+                   ttl=60, start=False) as d:
+        d.zones[""] = ["@ NS a.root-servers.net.",
+                       f"a.root-servers.net. A {ROOT}",
+                       "signed.example. NS ns.signed.example.",
+                       d.ds("signed.example"),
+                       "plain.example. NS ns.signed.example."] + glue
+        d.signed.add("")
+        d.write()
+        try:
+            d.start()
+        except Exception as e:  # somebody else's port 53
+            pytest.skip(str(e))
+        hints, anchor = d.dir / "hints", d.dir / "key"
+        hints.write_text(f". 3600 NS a.root-servers.net.\n"
+                         f"a.root-servers.net. 3600 A {ROOT}\n")
+        anchor.write_text(d.keys[""].with_suffix(".key").read_text())
+        for p in (hints, anchor):
+            p.chmod(0o644)
+        with dnsd({"dns_resolvers": "recursive", "dns_ipv6": "no",
+                   "dns_root_hints": hints,
+                   "dns_trust_anchor": anchor}) as s:
+            a = one(s, "mx", "signed.example")
+            assert (a["result"], a["secure"]) == ("ok", 1), a
+            a = one(s, "a", "mx.plain.example")
+            assert (a["result"], a["secure"]) == ("ok", 0), a
+            a = one(s, "a", "none.example")
+            assert (a["result"], a["secure"]) == ("nxdomain", 1), a
+            a = one(s, "a", ".")
+            assert (a["result"], a["secure"]) == ("nodata", 1), a
+            # Nobody asks the world for private addresses' names.
+            assert one(s, "ptr", "1.0.168.192.in-addr.arpa")["result"] == \
+                "nxdomain"
+            s.hup("dnsd")
+            assert one(s, "mx", "signed.example")["secure"] == 1
+
+
 def test_insecure_domains(server):
     """dns_insecure: what is broken for good is believed unsigned."""
     with dnsd(server.config({"dns_insecure": "bad.signed.example"})) as s:
@@ -289,12 +370,11 @@ def test_without_anchors(server, rows, words):
             assert (a["result"], a["secure"]) == ("ok", 0)
 
 
-def test_bad_anchor(server, tmp_path):
+def test_bad_anchor(server):
     """What cannot be understood is an error that names the file."""
-    bad = tmp_path / "anchor"
+    bad = server.dir / "bad-anchor"
     bad.write_text("there.example. DS what is this\n")
     bad.chmod(0o644)
-    tmp_path.chmod(0o755)
     s = Suite(server.config({"dns_trust_anchor": str(bad)}), daemons=DNSD,
               start=False)
     try:
