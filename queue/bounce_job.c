@@ -22,6 +22,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "queue/bounce.h"
+#include "queue/counters.h"
 
 #define JOB_WAIT_MS 10000   /* the parent sends it at once */
 #define DEPTH_MAX 1000      /* of expansions of expansions */
@@ -165,6 +166,7 @@ bounce_choose(struct qfile *q, const struct bounce_job *job,
 static void
 none(const struct bounce_job *job, struct bounce_result *out, const char *why)
 {
+	stats_add(COUNT_NOTICES_NONE, 1);
 	LOG_INFO("no-notice", LB("id", job->id), LS("kind", kinds[job->kind]),
 	    LS("why", why));
 	status_set(&out->status, 250, 0, 0, "No notice sent: %s", why);
@@ -251,6 +253,8 @@ hand_in(struct bounce_notice *n, const struct bounce_job *job,
 		return;
 	}
 	out->id = n->id;
+	stats_add(COUNT_NOTICES + job->kind - BOUNCE_FAILURE, 1);
+	stats_add(COUNT_NOTICES_DOUBLE, n->doubled);
 	LOG_INFO("notice", LB("id", job->id), LS("kind", kinds[job->kind]),
 	    LS("notice", n->id.s), LB("to", n->to),
 	    LU("recipients", n->ntold), LU("size", queue_client_octets(q)),
@@ -331,6 +335,8 @@ answer(struct chan *c, uint64_t job, const struct bounce_result *r)
 	    .subject = r->status.subject, .detail = r->status.detail,
 	    .text = slice_of(r->status.text), .id = slice_of(r->id.s)};
 
+	if (status_class(&r->status) == STATUS_TEMPORARY)
+		stats_add(COUNT_NOTICES_LATER, 1);
 	chan_send(c, BOUNCE_DONE, &done);
 }
 

@@ -2,6 +2,7 @@
 #include "common/conf/conf.h"
 #include "common/sys/proc.h"
 #include "queue/bounce.h"
+#include "queue/counters.h"
 
 int
 main(int argc, char *argv[], char *envp[])
@@ -13,6 +14,8 @@ main(int argc, char *argv[], char *envp[])
 	file = conf_options(argc, argv, "bounce [-v] [-c file] [-d fd]");
 	conf_load(&b.conf, file);
 	conf_keep(file);
+	stats_open(b.conf.run_dir, "bounce", bounce_counters,
+	    COUNT_BOUNCE_ALL);
 	bounce_open(&b);
 	return bounce_run(&b);
 }

@@ -27,6 +27,7 @@
 #include "common/proto/queue_client.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "queue/counters.h"
 #include "queue/drop.h"
 #include "queue/pickup.h"
 
@@ -58,6 +59,7 @@ struct work {
 static enum pickup_end
 no_mail(struct work *w, const char *why)
 {
+	stats_add(COUNT_NOT_TAKEN, 1);
 	LOG_WARN("not-taken", LS("name", w->job->name),
 	    LU("uid", w->job->uid), LS("why", why));
 	return PICKUP_NO_MAIL;
@@ -390,16 +392,19 @@ commit(struct work *w)
 	edits = complete_end(&w->complete, &facts);
 	queue_client_end(w->q, &edits, &st);
 	end = from_status(&st);
-	if (end == PICKUP_TAKEN)
+	if (end == PICKUP_TAKEN) {
+		stats_add(COUNT_TAKEN, 1);
+		stats_add(COUNT_TAKEN_OCTETS, w->h.size);
 		LOG_INFO("accepted", LS("id", w->job->id.s),
 		    LS("name", w->job->name), LU("uid", w->job->uid),
 		    LB("login", buf_slice(&w->login)), LB("from", w->h.from),
 		    LB("to", w->h.rcpts[0].address), LU("rcpts", w->h.nrcpts),
 		    LU("size", w->h.size));
-	else
+	} else {
 		LOG_WARN("not-queued", LS("id", w->job->id.s),
 		    LS("name", w->job->name), LU("uid", w->job->uid),
 		    LU("status", st.code), LS("why", st.text));
+	}
 	return end;
 }
 
