@@ -269,13 +269,18 @@ def test_program_temporary(routes):
 
 
 def test_program_permanent(routes):
-    """Exit 100: a permanent failure stays in deferred/ with its reason."""
-    send(routes, f"never@{DOMAIN}", "never")
-    ident = deferred(routes)
-    shown = routes.postern("queue", "show", ident).stdout
-    assert "not today" in shown
-    routes.postern("queue", "remove", ident)
-    routes.wait_gone(ident)
+    """Exit 100: the sender hears of it, in the program's words."""
+    send(routes, f"never@{DOMAIN}", "never", sender=f"bob@{DOMAIN}")
+    routes.wait_gone(routes.last)
+    assert "not today" in told(routes, "bob", "rfc822; never@")
+
+
+def told(s, user, about):
+    """The notice in this user's Maildir that names that recipient."""
+    def there():
+        texts = [f.read_text(errors="replace") for f in s.messages(user)]
+        return [t for t in texts if "Action: failed" in t and about in t]
+    return wait_until(there, 20, lambda: s.log("qmgr")[-2000:])[0]
 
 
 @pytest.fixture
@@ -363,13 +368,11 @@ def test_forward_loop_ends(routes, forward):
 
 
 def test_delivered_before(routes):
-    """A Delivered-To of this mailbox is a loop (and kept, not delivered)."""
+    """A Delivered-To of this mailbox is a loop, and not delivered."""
     data = b"Delivered-To: ann@here.example\r\n" + letters.make("looped")
-    routes.last = routes.send("x@client.example", f"ann@{DOMAIN}", data)
-    ident = deferred(routes)
-    assert "loop" in routes.postern("queue", "show", ident).stdout.lower()
-    routes.postern("queue", "remove", ident)
-    routes.wait_gone(ident)
+    routes.last = routes.send(f"bob@{DOMAIN}", f"ann@{DOMAIN}", data)
+    routes.wait_gone(routes.last)
+    assert "loop" in told(routes, "bob", "rfc822; ann@").lower()
 
 
 def test_smtputf8(routes):
