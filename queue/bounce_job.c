@@ -8,6 +8,7 @@
  * Everything that goes wrong here is temporary.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,6 +345,7 @@ int
 bounce_process(const struct conf *conf, int job_fd, int queue_fd)
 {
 	struct bounce_result result = {.id = {{0}}};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct queue_client *q;
 	union bounce_msg msg;
 	struct chan *c;
@@ -351,6 +353,9 @@ bounce_process(const struct conf *conf, int job_fd, int queue_fd)
 	size_t nfds;
 	uint16_t type;
 
+	/* Supervisors that signal the whole group: the step in hand is
+	 * finished. */
+	sigaction(SIGTERM, &ignore, NULL);
 	proc_title("notice");
 	sandbox_enter(ROLE_BOUNCE, NULL);
 	c = chan_new(job_fd, &bounce_contract, CHAN_SERVER);

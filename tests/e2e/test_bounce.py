@@ -1,10 +1,12 @@
 """bounce, spoken to over its contract, with a real queued behind it: what is in
 the queue afterwards is a message that other people's parsers read."""
+import base64
 import contextlib
 import email
 import email.policy
 import os
 import pathlib
+import quopri
 import re
 import signal
 import subprocess
@@ -175,9 +177,18 @@ class Notice:
         kind = self.parts[2].get_content_type()
         octets = self.part(2)
         if self.parts[2]["Content-Transfer-Encoding"] == "quoted-printable":
-            import quopri
             octets = quopri.decodestring(octets)
         return kind, octets
+
+
+def decoded(part):
+    """What a part holds: of its transfer encoding nothing is left."""
+    head, _, body = part.partition(b"\r\n\r\n")
+    m = re.search(rb"(?i)Content-Transfer-Encoding: (\S+)", head)
+    how = m[1].lower() if m else b"7bit"
+    return {b"base64": base64.b64decode,
+            b"quoted-printable": quopri.decodestring}.get(
+                how, lambda x: x)(body)
 
 
 def check_lines(raw):
@@ -461,6 +472,35 @@ def test_return(b, name, kind, ret):
             (name == "no body" and octets == effective)
 
 
+@pytest.mark.parametrize("ret", [FULL, HDRS])
+@pytest.mark.parametrize("name", [n for n in CONTENTS
+                                  if n.startswith(("8bit", "utf8"))])
+def test_return_to_seven_bits(b, name, ret):
+    """What remote makes of a notice for a host of old still says it all."""
+    content, flags, _, _ = CONTENTS[name]
+    n = b.notice(b.make([rcpt("list@here.example"),
+                         "expand 1 2 jörg@grün.example",
+                         failed(number=2), f"flags {flags | ret}"], content),
+                 recipients=((2, "failed", 0),))
+    seven = subprocess.run([BIN / "test-mime", "convert", "7"], input=n.raw,
+                           stdout=subprocess.PIPE, check=True).stdout
+    check_lines(seven)
+    assert seven.isascii() or name == "8bit header"
+    boundary = n.message.get_boundary().encode()
+    words, status, original = [
+        decoded(c) for c in seven.split(b"\r\n--" + boundary)[1:-1]]
+    assert "<jörg@grün.example>".encode() in words
+    if flags & SMTPUTF8:
+        assert "utf-8; jörg@grün.example".encode() in status
+    else:
+        assert rb"utf-8; j\x{F6}rg@gr\x{FC}n.example" in status
+    if original.startswith(b"Received:") and ret == FULL:
+        original = decoded(original)
+    wanted = "zwölf" if ret == FULL else "lunch" if name == "8bit" \
+        else "Grüße"
+    assert wanted.encode() in original
+
+
 def test_binary_is_converted(b):
     n = b.notice(b.make([rcpt(), failed(), f"flags {BINARY | FULL}"],
                         BINARY_MAIL))
@@ -723,7 +763,9 @@ def test_term_finishes():
         p = subprocess.Popen(
             s.command(path, "failure", ((1, "failed", 0),),
                       "ann@here.example"), stdout=subprocess.PIPE, **s.who())
-        wait_until(lambda: s.daemons["bounce"].children())
+        for pid in wait_until(lambda: s.daemons["bounce"].children()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         assert s.terminate("bounce") == 0
         # Either it was told before the end, or the asker lost it.
         said = p.communicate(timeout=60)[0]
