@@ -1,7 +1,7 @@
 /*
  * One attempt for the recipients of a job: host after host, transaction after
- * transaction, until each of them has an answer or no host is left.  In a remote
- * process; what decides here is what other hosts and their DNS said.
+ * transaction, until each of them has an answer or no host is left.  In a
+ * remote process; what decides here is what other hosts and their DNS said.
  */
 #include <sys/socket.h>
 

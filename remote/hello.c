@@ -63,6 +63,7 @@ hello(struct session *s, const char *name, struct status *st, bool *own)
 	const char *verb = s->lmtp ? "LHLO " : "EHLO ";
 
 	s->reply = on_answer;
+	/* cppcheck-suppress autoVariables ; taken back below */
 	s->arg = &a;
 	if (!ask(s, STEP_GREETING, NULL, NULL, &a))
 		goto fault;
@@ -108,9 +109,11 @@ session_quit(struct session *s)
 	if (!session_alive(s) || s->nowed > 0)
 		return;
 	s->reply = on_answer;
+	/* cppcheck-suppress autoVariables ; taken back below */
 	s->arg = &a;
 	s->deadline_ms = clock_mono_ms() +
 	    (int64_t)s->conf->remote_quit_timeout_ms;
 	(void)ask(s, STEP_QUIT, "QUIT", "", &a);
 	s->reply = NULL;
+	s->arg = NULL;
 }

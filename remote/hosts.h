@@ -26,15 +26,12 @@ struct place {
 	char name[DNS_NAME_MAX + 1]; /* "" for a literal */
 };
 
-/* A connection to dnsd, or NULL (errno). */
-typedef struct dns *hosts_dns_fn(void *arg);
-
 struct hosts {
 	const struct conf *conf;   /* borrowed, all these */
 	const struct job *job;
 	const struct own *own;
 	const struct health *health;
-	hosts_dns_fn *dns;
+	struct dns *(*dns)(void *arg); /* a client of dnsd, or NULL */
 	void *arg;
 	int64_t deadline_ms;       /* of the look-up at hand */
 	/* How far we are */

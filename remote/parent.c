@@ -101,14 +101,14 @@ numbers_of(const struct transfer_job *j)
 }
 
 static void
-release_job(struct parent *p, struct job_slot *s)
+release_job(struct parent *p, struct process *pr)
 {
-	struct process *pr = s->process;
+	struct job_slot *s = pr->job;
 
+	pr->job = NULL;
 	free(s->rcpts);
 	*s = (struct job_slot){.process = NULL};
 	p->free_jobs[p->nfree++] = (size_t)(s - p->jobs);
-	pr->job = NULL;
 	pr->idle_since_ms = loop_now(p->loop);
 	if (p->stopping)
 		pr->closing = true;
@@ -128,7 +128,7 @@ process_free(struct process *pr)
 		if (s->peer != NULL && !p->stopping)
 			fail_all(s->peer, s->number, s->rcpts, s->nrcpts,
 			    "The delivery process ended early");
-		release_job(p, s);
+		release_job(p, pr);
 	}
 	for (at = &p->processes; *at != pr; at = &(*at)->next)
 		;
@@ -177,7 +177,7 @@ finish(struct process *pr, struct transfer_done *d)
 	d->job = s->number;
 	if (s->peer != NULL)
 		chan_peer_send(s->peer, TRANSFER_DONE, d);
-	release_job(p, s);
+	release_job(p, pr);
 	return true;
 }
 

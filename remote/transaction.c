@@ -608,6 +608,7 @@ transaction_run(struct session *s, struct job *j, struct content *c,
 	choose(&t, *most);
 	s->mails++;
 	s->reply = on_reply;
+	/* cppcheck-suppress autoVariables ; taken back below */
 	s->arg = &t;
 	if (!send_envelope(&t, &st))
 		end = impossible(j, &st);
@@ -620,6 +621,7 @@ transaction_run(struct session *s, struct job *j, struct content *c,
 	if (t.full && t.accepted > 0)
 		*most = t.accepted;
 	s->reply = NULL;
+	s->arg = NULL;
 	s->used_ms = clock_mono_ms();
 	buf_free(&t.line);
 	free(t.set);
