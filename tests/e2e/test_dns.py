@@ -789,6 +789,22 @@ def test_check_of_a_dead_resolver():
 
 # ---- the cage ----
 
+def test_system_resolvers():
+    """Those of resolv.conf; read again within the cage."""
+    try:
+        text = pathlib.Path("/etc/resolv.conf").read_text()
+    except OSError:
+        pytest.skip("no resolv.conf")
+    want = [x.split()[1] for x in text.splitlines()
+            if x.startswith("nameserver ") and "%" not in x] or ["127.0.0.1"]
+    with dnsd({"dns_resolvers": ""}) as s:
+        s.hup("dnsd")
+        wait_until(lambda: s.log("dnsd").count("resolvers ask=") == 2)
+        line = s.log("dnsd").split("resolvers ask=")[2]
+        assert f"{want[0]}@53" in line
+        assert "cannot be read" not in s.log("dnsd")
+
+
 def test_nobody_else_may_ask(server):
     """SO_PEERCRED decides."""
     if not is_root():
