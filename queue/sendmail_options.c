@@ -7,7 +7,6 @@
  * Decades of callers give options that mean nothing here; they are taken and
  * ignored, each with its argument, which is why every letter has its row.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,7 +118,7 @@ opt_error_mode(struct parser *p, char letter, const char *arg)
 static bool
 is_true(const char *text)
 {
-	return text[0] == '\0' || memchr("tTyY1", text[0], 5) != NULL;
+	return text[0] == '\0' || strchr("tTyY1", text[0]) != NULL;
 }
 
 /* -oi, -oem: one letter and its value */
@@ -213,7 +212,7 @@ opt_envid(struct parser *p, char letter, const char *arg)
 static void
 opt_run(struct parser *p, char letter, const char *arg)
 {
-	bool one = memchr("IRS", arg[0], 3) != NULL && arg[0] != '\0';
+	bool one = arg[0] != '\0' && strchr("IRS", arg[0]) != NULL;
 
 	p->o->mode = SENDMAIL_RUN;
 	if (letter == 'M') { /* an old spelling of -qI */

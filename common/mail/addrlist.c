@@ -93,11 +93,17 @@ take_literal(struct slice s, size_t at, struct buf *out, const char **why)
 	return at + 1;
 }
 
+static bool
+one_of(char c, const char *set)
+{
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
 /* What ends an atom. */
 static bool
 special(char c)
 {
-	return blank(c) || memchr("()<>[]:;@\\,.\"", c, 13) != NULL;
+	return blank(c) || one_of(c, "()<>[]:;@\\,.\"");
 }
 
 static size_t
@@ -272,7 +278,7 @@ take_element(struct addrlist *list, struct element *e, size_t *start)
 			continue;
 		}
 		e->any = true;
-		if (memchr(".@<>", c, 4) != NULL) {
+		if (one_of(c, ".@<>")) {
 			at = take_sign(s, at, e);
 			continue;
 		}
