@@ -5,7 +5,7 @@
 
 #include "postern/check.h"
 
-#define NUSERS 8
+#define NUSERS 11
 
 struct role {
 	const char *key, *name;
@@ -85,6 +85,9 @@ check_users(struct check *c)
 		    .keep = &c->auth},
 		{.key = "user_pop3d", .name = conf->user_pop3d},
 		{.key = "user_mailbox", .name = conf->user_mailbox},
+		{.key = "user_dns", .name = conf->user_dns},
+		{.key = "user_remote", .name = conf->user_remote},
+		{.key = "user_bounce", .name = conf->user_bounce},
 		{.key = "user_virtual", .name = conf->user_virtual,
 		    .keep = &c->virtual_user},
 	};

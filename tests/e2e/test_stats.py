@@ -258,6 +258,17 @@ def test_without_a_directory(small):
     assert s.postern("stats", "pop3d", check=False).returncode == 100
 
 
+def test_check_says_who_does_not_run(small):
+    s = small
+    text = s.postern("check", check=False).stdout
+    assert "queued does not run, while others do: no mail is accepted" in text
+    assert "authd does not run" not in text
+    assert "smtpd does not run" in text  # there is a section [listen smtp]
+    for name in reversed(list(s.daemons)):
+        s.terminate(name)
+    assert "does not run" not in s.postern("check", check=False).stdout
+
+
 def test_usage(small):
     for args in (["--openmetrics", "--json"], ["nosuch"], ["../authd"]):
         done = small.postern("stats", *args, check=False)
