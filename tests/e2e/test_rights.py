@@ -26,6 +26,9 @@ PARENTS = {
     "spawner": ("postern-local", SETID, SAME),
     "authd": ("postern-auth", 0, ANY),
     "dnsd": ("postern-dns", 0, SAME),
+    "remote": ("postern-remote", 0, SAME),
+    "bounce": ("postern-bounce", 0, EMPTY),
+    "pickup": ("postern-queue", 0, ANY),
     "pop3d": ("postern-pop3d", 0, EMPTY),
     "pop3d-mailbox": ("postern-mailbox", SETID, SAME),
 }
