@@ -304,6 +304,9 @@ class Sink:
                 sock, peer = self.listener.accept()
             except OSError:
                 return
+            if not self.path:
+                # It answers each command with a write of its own.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 c = Connection(len(self.connections), peer)
                 self.connections.append(c)

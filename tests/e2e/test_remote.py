@@ -23,7 +23,7 @@ PLAIN = ("SIZE 100000000", "8BITMIME", "ENHANCEDSTATUSCODES")
 CHUNKED = EXTENSIONS + ("CHUNKING",)
 WAYS = {"piped": EXTENSIONS, "plain": PLAIN, "chunked": CHUNKED, "helo": ""}
 SHORT = {"remote_connect_timeout": "2s"}
-SHORT.update({f"remote_{step}_timeout": "500ms" for step in (
+SHORT.update({f"remote_{step}_timeout": "300ms" for step in (
     "greeting", "helo", "mail", "rcpt", "data", "block", "end", "quit")})
 
 
@@ -36,7 +36,7 @@ def r():
 
 @pytest.fixture(scope="module")
 def hasty():
-    """Every wait ends after half a second."""
+    """Every wait ends after a third of a second."""
     with Remote(SHORT) as remote:
         yield remote
 
@@ -247,7 +247,7 @@ def test_silence(hasty, way, step, how):
         took = time.monotonic() - before
         assert only(d).code // 100 == 4 and only(d).own == 1, d
         assert "silent" in only(d).text
-        assert 0.4 < took < 2.5
+        assert 0.2 < took < 2.5
         assert only(hasty.send(route=sink.route)).code == 250
 
 
