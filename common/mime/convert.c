@@ -229,8 +229,8 @@ is_text(const struct part *p)
 	return p->media != MEDIA_OTHER;
 }
 
-/* Not more than one octet in six needs three for itself: as long as base64, and
- * a person can read it. */
+/* Not more than one octet in four needs three for itself: a little longer than
+ * base64 at the worst, and a person can read it. */
 static bool
 mostly_text(struct slice s)
 {
@@ -247,7 +247,7 @@ mostly_text(struct slice s)
 			odd += (ch < ' ' && ch != '\t') || ch >= 127 ||
 			    ch == '=';
 	}
-	return odd <= s.len / 6;
+	return odd <= s.len / 4;
 }
 
 /* The body that is held, if any, and what follows it is encoded.  complete: all

@@ -350,11 +350,11 @@ boundary_of(const struct content_type *t)
 }
 
 static void
-read_type(struct parts *ps, struct part *p, struct slice value)
+read_type(struct parts *ps, struct part *p, const struct header_field *f)
 {
 	p->has_type = true;
 	p->media = MEDIA_OTHER;
-	content_type_parse(&ps->type, value);
+	content_type_parse(&ps->type, f->value);
 	if (ps->type.type.len == 0)
 		p->media = MEDIA_TEXT; /* RFC 2045 5.2 */
 	for (size_t i = 0; i < sizeof(medias) / sizeof(*medias); i++)
@@ -363,7 +363,8 @@ read_type(struct parts *ps, struct part *p, struct slice value)
 			p->media = medias[i].media;
 			break;
 		}
-	ps->boundary = boundary_of(&ps->type);
+	/* Of a field that was cut it may be half. */
+	ps->boundary = f->cut ? SLICE_EMPTY : boundary_of(&ps->type);
 }
 
 /* Of several fields of one name the first counts. */
@@ -372,7 +373,7 @@ read_field(struct parts *ps, struct part *p, const struct header_field *f)
 {
 	if (header_is(f, "Content-Type")) {
 		if (!p->has_type)
-			read_type(ps, p, f->value);
+			read_type(ps, p, f);
 	} else if (header_is(f, "Content-Transfer-Encoding")) {
 		if (p->encoding == ENCODING_NONE)
 			p->encoding = content_type_encoding(f->value);

@@ -4,12 +4,14 @@ from a seed, and hostile ones."""
 import base64
 import email
 import email.message
+import json
 import os
 import pathlib
 import quopri
 import random
 import re
 import subprocess
+import urllib.parse
 import zlib
 
 import pytest
@@ -214,6 +216,44 @@ def test_collection(path):
         local = text.replace(b"\r\n", b"\n")
         assert alike(our_view(local, lf=True), view(local))
     check_message(text, same)
+
+
+# ---- values of Content-Type ----
+
+# Of a type without a subtype we take nothing (RFC 2045 5.2), encoded words are
+# not decoded here, and these are no parameters by any rule.
+OTHERWISE = ("malicious/attempt", "test/encoded", "inva/lid", "name=  ",
+             "text/plain/format", "iso-8859-1'%20r")
+
+
+def type_vectors():
+    path = DATA / "mime-mail-parser/content_type.json"
+    if not path.is_file():
+        return [None]
+    return [v for v in json.loads(path.read_text())
+            if v["expected"] and v["expected"]["c_subtype"]
+            and "=?" not in v["header"]
+            and not any(x in v["header"] for x in OTHERWISE)]
+
+
+@pytest.mark.parametrize("vector", type_vectors(),
+                         ids=lambda v: v["header"].strip()[:40] if v else "-")
+def test_content_type(vector):
+    if vector is None:
+        pytest.skip(f"left out: no content_type.json below {DATA}")
+    want = vector["expected"]
+    lines = run("type", text=vector["header"].encode())[0].decode()
+    first, *rest = lines.splitlines()
+    assert urllib.parse.unquote(first) == \
+        f"{want['c_type']}/{want['c_subtype']}".lower()
+    ours = {}
+    for line in rest:
+        name, value, charset = re.fullmatch("(.*?)=(.*) (.*)", line).groups()
+        ours[urllib.parse.unquote(name)] = urllib.parse.unquote_to_bytes(value).decode(
+            charset or "utf-8", "replace")
+    assert ours == {n: v for n, v in (
+        a.values() if isinstance(a, dict) else a
+        for a in want.get("attributes") or []) if not n.endswith("-language")}
 
 
 # ---- messages made at random ----
