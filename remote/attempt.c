@@ -17,6 +17,7 @@
 #include "common/mail/envelope.h"
 #include "remote/connect.h"
 #include "remote/content.h"
+#include "remote/counters.h"
 #include "remote/health.h"
 #include "remote/hosts.h"
 #include "remote/job.h"
@@ -200,6 +201,7 @@ arrive(struct attempt *a, const struct place *p)
 
 	a->tried++;
 	fd = connect_place(a, p);
+	stats_add(fd < 0 ? COUNT_NOT_CONNECTED : COUNT_CONNECTED, 1);
 	if (fd < 0)
 		return false;
 	w->session = session_new(a->conf, fd, a->j->route.lmtp, a->j->host);

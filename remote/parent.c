@@ -24,6 +24,7 @@
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
 #include "common/sys/user.h"
+#include "remote/counters.h"
 #include "remote/health.h"
 #include "remote/remote.h"
 
@@ -133,7 +134,7 @@ process_free(struct process *pr)
 	for (at = &p->processes; *at != pr; at = &(*at)->next)
 		;
 	*at = pr->next;
-	p->nprocesses--;
+	stats_set(COUNT_PROCESSES_OPEN, --p->nprocesses);
 	loop_io_free(&pr->io);
 	chan_free(&pr->chan);
 	free(pr->place);
@@ -248,7 +249,8 @@ process_new(struct parent *p, const char *place, const char *unix_path)
 	pr->io = loop_io_new(p->loop, pair[0], LOOP_READ, on_process, pr);
 	pr->next = p->processes;
 	p->processes = pr;
-	p->nprocesses++;
+	stats_add(COUNT_PROCESSES, 1);
+	stats_set(COUNT_PROCESSES_OPEN, ++p->nprocesses);
 	return pr;
 }
 

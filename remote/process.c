@@ -14,6 +14,7 @@
 #include "common/io/chan.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "remote/counters.h"
 #include "remote/job.h"
 #include "remote/remote.h"
 #include "remote/session.h"
@@ -81,10 +82,26 @@ take(struct worker *w)
 	return job_new(&m.job, fds[0]);
 }
 
+static void
+count(const struct job *j, int64_t began_us)
+{
+	stats_add(COUNT_JOBS, 1);
+	stats_observe(COUNT_JOB_TIME, clock_mono_us() - began_us);
+	for (size_t i = 0; i < j->nrcpts; i++) {
+		const struct verdict *v = j->rcpts[i].verdict;
+		enum status_class class = status_class(&v->status);
+
+		stats_add(class == STATUS_OK ? COUNT_DELIVERED :
+		    class == STATUS_TEMPORARY ? COUNT_LATER :
+		    COUNT_FAILED, 1);
+	}
+}
+
 int
 worker_run(struct remote *r, const char *place, int fd)
 {
 	struct worker w = {.r = r, .stop = &stop, .dns_fd = -1};
+	int64_t began_us;
 	struct job *j;
 
 	catch_term(&w.stop_mask);
@@ -92,8 +109,11 @@ worker_run(struct remote *r, const char *place, int fd)
 	sandbox_enter(ROLE_REMOTE, NULL);
 	w.parent = chan_new(fd, &transfer_contract, CHAN_SERVER);
 	while (!stop && (j = take(&w)) != NULL) {
-		if (attempt_run(&w, j))
+		began_us = clock_mono_us();
+		if (attempt_run(&w, j)) {
+			count(j, began_us);
 			job_answer(j, w.parent);
+		}
 		job_free(&j);
 	}
 	if (w.session != NULL)
