@@ -146,7 +146,9 @@ make_due(struct qmgr *qm, struct message *m, const char *what,
 static struct answer
 go(struct qmgr *qm, struct message *m, const char *verb, int64_t now_ms)
 {
-	struct wait_info w = {.id = m->id, .next_ms = now_ms};
+	struct wait_info w = {.id = m->id,
+	    .next_ms = now_ms,
+	    .flags = WAIT_FORCED};
 
 	if (m->dir == QDIR_INCOMING)
 		w.flags |= WAIT_FRESH;

@@ -175,6 +175,31 @@ is_listed(const struct listing *l, const struct dest *d)
 	    d->pause != NULL || d->users > d->slots;
 }
 
+/* All deliveries of this host. */
+static void
+send_local(struct listing *l)
+{
+	const struct lane *lanes = l->qm->lanes;
+	struct control_dest_info info = {.dest = PAUSED_LOCAL,
+	    .reason = SLICE_EMPTY,
+	    .error = SLICE_EMPTY,
+	    .running = lane_running(&lanes[LANE_LOCAL]) +
+	        lane_running(&lanes[LANE_SPAWNER]),
+	    .limit = lanes[LANE_LOCAL].limit + lanes[LANE_SPAWNER].limit};
+	char *reason = paused_reason(l->qm, LANE_LOCAL, PAUSED_LOCAL);
+	const struct dest *d;
+
+	for (d = dest_next(l->qm, NULL); d != NULL; d = dest_next(l->qm, d))
+		if (d->no != LANE_REMOTE) {
+			info.ready += d->users - d->slots;
+			info.waiting += dest_waiting(d);
+		}
+	info.paused = reason != NULL;
+	info.reason = log_text(reason);
+	chan_peer_send(l->p, CONTROL_DEST_INFO, &info);
+	free(reason);
+}
+
 /* What is paused and has no mail. */
 static void
 send_paused(struct listing *l)
@@ -182,7 +207,8 @@ send_paused(struct listing *l)
 	struct control_dest_info info = {.paused = 1, .error = SLICE_EMPTY};
 
 	for (size_t i = 0; paused_at(l->qm, i, &info.dest, &info.reason); i++)
-		if ((l->name[0] == '\0' ||
+		if (!slice_ieq(info.dest, PAUSED_LOCAL) &&
+		    (l->name[0] == '\0' ||
 		    slice_ieq(info.dest, slice_of(l->name))) &&
 		    dest_find(l->qm, LANE_REMOTE, info.dest) == NULL &&
 		    dest_find(l->qm, LANE_LOCAL, info.dest) == NULL)
@@ -225,5 +251,7 @@ control_list(struct qmgr *qm, struct chan_peer *p, struct slice name)
 	l->name = slice_dup(name);
 	l->timer = loop_timer_new(qm->loop, list_some, l);
 	chan_peer_set_data(p, l);
+	if (name.len == 0 || slice_eq(name, PAUSED_LOCAL))
+		send_local(l);
 	list_some(l);
 }

@@ -61,13 +61,23 @@ bucket_of(enum lane_no no, struct slice key)
 	return (size_t)(h >> 32) % DESTS;
 }
 
+/* Domains are in lower case, paths of sockets are not: as they are. */
+static bool
+has_key(const struct dest *d, enum lane_no no, struct slice key)
+{
+	struct slice own = slice_mem(d->key, d->len);
+
+	return d->no == no && (no == LANE_REMOTE ? slice_eq(own, key) :
+	    slice_ieq(own, key));
+}
+
 struct dest *
 dest_find(struct qmgr *qm, enum lane_no no, struct slice key)
 {
 	struct dest *d;
 
 	LIST_FOREACH(d, &qm->dests[bucket_of(no, key)], hash)
-		if (d->no == no && slice_ieq(slice_mem(d->key, d->len), key))
+		if (has_key(d, no, key))
 			return d;
 	return NULL;
 }
@@ -398,7 +408,7 @@ may_probe(const struct dest *d, const struct rcpt *r)
 {
 	int64_t now_ms = clock_mono_ms();
 
-	return d->slots == 0 && (now_ms >= d->adapt.next_ms ||
+	return d->slots == 0 && (now_ms >= d->adapt.next_ms || r->m->forced ||
 	    (r->attempts == 0 && now_ms - d->adapt.tried_ms >=
 	    d->qm->retry.first_ms));
 }

@@ -310,6 +310,9 @@ replaced(struct qmgr *qm, struct rcpt *r)
 		m->todo--;
 	}
 	message_drop_rcpt(qm, r);
+	/* A message to a large list is bulk mail from now on. */
+	if (m->nlive == 0 && m->turn == TURN_NORMAL)
+		message_classify(qm, m);
 	if (m->verdict == VERDICT_GOOD)
 		message_progress(qm, m);
 	else

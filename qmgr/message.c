@@ -79,10 +79,10 @@ message_new(struct qmgr *qm, const struct mail_id *id, enum qdir dir)
 	return m;
 }
 
-/* Its turns, when sender and number of recipients are known. */
-static void
-classify(struct qmgr *qm, struct message *m)
+void
+message_classify(struct qmgr *qm, struct message *m)
 {
+	flow_leave(m);
 	qm->nactive[m->turn]--;
 	if (m->dir != QDIR_INCOMING)
 		m->turn = TURN_RETRY;
@@ -385,7 +385,7 @@ message_notice(struct qmgr *qm, const struct mail_id *id,
 	m->envid = n->envid.len > 0 ? slice_dup(n->envid) : NULL;
 	m->nfile = m->next = m->noriginal = m->todo = n->recipients.n;
 	m->counted = true;
-	classify(qm, m);
+	message_classify(qm, m);
 	m->taking = true; /* all are there before the first one ends */
 	for (size_t i = 0; i < n->recipients.n; i++) {
 		struct qrcpt row = {.address = e[i].address,
@@ -437,7 +437,7 @@ read_head(struct qmgr *qm, struct message *m)
 	m->warned = qfile_warned(m->q);
 	m->late = qfile_late(m->q);
 	survey(m);
-	classify(qm, m);
+	message_classify(qm, m);
 }
 
 /* Is queued not done with it?  Its lock says so until the file is durable. */
@@ -530,6 +530,7 @@ message_load(struct qmgr *qm, const struct wait_info *w, struct dest *fed)
 	else
 		m->fed = fed;
 	m->early = m->fed != NULL || (w->flags & WAIT_EARLY) != 0;
+	m->forced = (w->flags & WAIT_FORCED) != 0;
 	if (m->verdict != VERDICT_GOOD) {
 		message_stop(qm, m);
 		return;

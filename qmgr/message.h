@@ -154,6 +154,8 @@ struct message {
 	                             * attempts is not known */
 	bool early;                 /* recipients that are not due are taken too,
 	                             * and go if their destination wants it */
+	bool forced;                /* an admin wants it tried, whatever is known
+	                             * of its destination */
 	bool again;                 /* retry at once when settled */
 	bool told;                  /* the log knows why it is stuck */
 	bool warned, late;          /* the sender was told of the delay, of the
@@ -242,6 +244,9 @@ struct message *message_fetch(struct qmgr *qm, const struct mail_id *id,
 /* What a resolution or a forward file gives; p is r's from then on. */
 void rcpt_add_place(struct qmgr *qm, struct rcpt *r, struct place *p);
 void rcpt_clear_places(struct qmgr *qm, struct rcpt *r);
+/* Its turns, when sender and number of recipients are known; nothing of it is
+ * under way or on a lane's ring. */
+void message_classify(struct qmgr *qm, struct message *m);
 /* Its way is known, or there is none: those that were gathered may go when it
  * was the last one. */
 void message_resolved(struct qmgr *qm, struct message *m);

@@ -61,6 +61,8 @@ is_quiet(const struct message *m, const struct qrcpt *row)
 		    (nobody && (m->flags & ENV_DOUBLE) != 0);
 	case QSTATE_SUCCESS:
 		return nobody;
+	case QSTATE_EXPANDED:
+		return nobody && expansion_owed(m->q, row);
 	default:
 		return false;
 	}

@@ -3,6 +3,7 @@
  * Runs in qmgr; the answers are authd's, the addresses were checked by smtpd
  * and may still be anything.
  */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/io/chan.h"
 #include "common/proto/address.h"
@@ -54,6 +55,23 @@ ask_authd(struct qmgr *qm, struct rcpt *r)
 	lane_add(qm, r, LANE_RESOLVE, false);
 }
 
+/* RFC 2852 4.1.4: nothing is tried behind the deadline of mode R. */
+static bool
+is_late(struct qmgr *qm, struct rcpt *r)
+{
+	struct message *m = r->m;
+	struct status st;
+	size_t row;
+
+	if (!duty_deadline(m) || clock_real_ms() < m->by_at_ms)
+		return false;
+	if (m->q == NULL || !qfile_find(m->q, r->number, &row) ||
+	    !qrcpt_status(qfile_rcpt(m->q, row), &st))
+		status_set(&st, 451, 4, 7, "there was no time to try it");
+	outcome_set(qm, r, &st, SLICE_EMPTY);
+	return true;
+}
+
 void
 route_rcpt(struct qmgr *qm, struct rcpt *r)
 {
@@ -63,6 +81,8 @@ route_rcpt(struct qmgr *qm, struct rcpt *r)
 		lane_add(qm, r, LANE_REPORT, false);
 		return;
 	}
+	if (is_late(qm, r))
+		return;
 
 	if (r->place == NULL && (r->kind == DELIVERY_PROGRAM ||
 	    r->kind == DELIVERY_MAILDIR)) {

@@ -25,7 +25,8 @@
 #define WAIT_UNSURE 2u  /* found by a scan: queued may not be done with it */
 #define WAIT_PARKED 4u  /* in its line; its time is the latest, not the next */
 #define WAIT_EARLY 8u   /* whatever its file says of the next time */
-#define WAIT_FLAGS 15u
+#define WAIT_FORCED 16u /* an admin's wish */
+#define WAIT_FLAGS 31u
 
 struct wait_info {
 	struct mail_id id;

@@ -545,6 +545,31 @@ START_TEST(test_down_half)
 }
 END_TEST
 
+/* An admin's retry of one message is a probe, whatever is known. */
+START_TEST(test_down_forced)
+{
+	struct rig_message m[2];
+	size_t n;
+
+	restart("");
+	m[0] = rig_send(r, "a@dead.example");
+	WAIT_FOR(r, rig_deferred, m[0].id.s);
+	m[1] = rig_send(r, "b@dead.example");
+	WAIT_FOR(r, rig_deferred, m[1].id.s);
+	rig_sleep(r, 50);
+	n = r->ntransfers + 1;
+	ck_assert_int_eq(rig_act(r, CONTROL_RETRY, m[1].id.s), CONTROL_DONE);
+	WAIT_FOR(r, rig_ntransfers, &n);
+	rig_sleep(r, 50);
+	ck_assert_uint_eq(r->ntransfers, n);
+	ck_assert(rig_deferred(r, m[1].id.s));
+	r->dead_up = true;
+	ck_assert_int_eq(rig_act(r, CONTROL_RETRY, m[1].id.s), CONTROL_DONE);
+	WAIT_FOR(r, rig_nowhere, m[1].id.s);
+	WAIT_FOR(r, rig_nowhere, m[0].id.s);
+}
+END_TEST
+
 START_TEST(test_busy)
 {
 	struct rig_message m[10];
@@ -641,6 +666,7 @@ qmgr_remote_suite(void)
 	tcase_add_test(t, test_down);
 	tcase_add_test(t, test_down_left_over);
 	tcase_add_test(t, test_down_half);
+	tcase_add_test(t, test_down_forced);
 	tcase_add_test(t, test_busy);
 	tcase_add_test(t, test_down_lifetime);
 	tcase_add_test(t, test_line);

@@ -346,6 +346,34 @@ START_TEST(test_deadline_return)
 }
 END_TEST
 
+/* Found when its time is over: not tried any more. */
+START_TEST(test_deadline_over)
+{
+	struct rig_message m = rig_message("a@x.example ann");
+
+	m.flags = ENV_BY_RETURN;
+	m.by_at_ms = (uint64_t)clock_real_ms() - 1;
+	rig_submit(r, &m);
+	WAIT_FOR(r, rig_nowhere, m.id.s);
+	ck_assert_uint_eq(r->ntransfers + r->njobs, 0);
+	ck_assert_uint_eq(r->nnotices, 1);
+	ck_assert_uint_eq(r->notices[0].n, 2);
+}
+END_TEST
+
+/* Nobody is told of the success of a bounce. */
+START_TEST(test_success_of_bounce)
+{
+	struct rig_message m = rig_message("ann list plain@x.example");
+
+	m.from = "";
+	m.notify = NOTIFY_SUCCESS;
+	rig_submit(r, &m);
+	WAIT_FOR(r, rig_nowhere, m.id.s);
+	ck_assert_uint_eq(r->nnotices, 0);
+}
+END_TEST
+
 START_TEST(test_deadline_notify)
 {
 	struct rig_message m = rig_message("temp@x.example");
@@ -407,6 +435,8 @@ qmgr_report_suite(void)
 	tcase_add_loop_test(t, test_delay, 0, COUNT(delays));
 	tcase_add_test(t, test_delay_in_line);
 	tcase_add_test(t, test_deadline_return);
+	tcase_add_test(t, test_deadline_over);
+	tcase_add_test(t, test_success_of_bounce);
 	tcase_add_test(t, test_deadline_notify);
 	tcase_add_test(t, test_bounce_lifetime);
 	suite_add_tcase(s, t);
