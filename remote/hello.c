@@ -71,6 +71,7 @@ hello(struct session *s, const char *name, struct status *st, bool *own)
 	 * a later try may find somebody else there. */
 	if (reply_class(&a.r) != 2)
 		return refused(&a.r, 2, a.r.code == 521, st, own);
+	/* TLS comes behind this EHLO: stream_set_io, and EHLO once more. */
 	if (!ask(s, STEP_EHLO, verb, name, &a))
 		goto fault;
 	if (reply_class(&a.r) == 2)

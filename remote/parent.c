@@ -167,13 +167,27 @@ give(struct process *pr, uint32_t service)
 	return true;
 }
 
+/* Exactly the recipients of its job, in their order. */
+static bool
+answers(const struct job_slot *s, const struct transfer_done *d)
+{
+	const struct transfer_outcome *v = d->outcomes.v;
+
+	if (d->outcomes.n != s->nrcpts)
+		return false;
+	for (size_t i = 0; i < s->nrcpts; i++)
+		if (v[i].number != s->rcpts[i])
+			return false;
+	return true;
+}
+
 static bool
 finish(struct process *pr, struct transfer_done *d)
 {
 	struct parent *p = pr->p;
 	struct job_slot *s = pr->job;
 
-	if (s == NULL || d->job != (uint64_t)(s - p->jobs))
+	if (s == NULL || d->job != (uint64_t)(s - p->jobs) || !answers(s, d))
 		return false;
 	d->job = s->number;
 	if (s->peer != NULL)

@@ -16,6 +16,7 @@
 
 #include "common/base/clock.h"
 #include "common/conf/conf.h"
+#include "common/proto/address.h"
 #include "remote/content.h"
 #include "remote/job.h"
 #include "remote/session.h"
@@ -344,6 +345,18 @@ START_TEST(owed)
 }
 END_TEST
 
+START_TEST(contract)
+{
+	struct buf why = BUF_INIT(1000);
+
+	ck_assert_msg(chan_contract_check(&transfer_contract, &why), "%s",
+	    why.s);
+	ck_assert_msg(chan_contract_check(&address_contract, &why), "%s",
+	    why.s);
+	buf_free(&why);
+}
+END_TEST
+
 /* A verdict of ours does not cover a server's. */
 START_TEST(verdicts)
 {
@@ -379,6 +392,7 @@ remote_transaction_suite(void)
 	tcase_add_loop_test(tc, dialogue, 0,
 	    (int)(sizeof(cases) / sizeof(cases[0])));
 	tcase_add_test(tc, owed);
+	tcase_add_test(tc, contract);
 	tcase_add_test(tc, verdicts);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
