@@ -276,6 +276,15 @@ goes_to(const struct qrcpt *r, struct slice dest)
 	    (r->host.len > 0 && match_pattern(r->host, dest));
 }
 
+/* "<>" or nothing is the empty sender. */
+static bool
+is_from(struct slice from, struct slice text)
+{
+	if (text.len == 0 || slice_eq(text, SLICE("<>")))
+		return from.len == 0;
+	return match_part(from, text);
+}
+
 bool
 queue_may_match(const struct queue *q, const struct queue_filter *f,
     const struct queue_item *item)
@@ -295,7 +304,7 @@ queue_matches(const struct queue_filter *f, struct qfile *file)
 
 	if (file == NULL)
 		return recipient && dest && f->sender == NULL;
-	if (f->sender != NULL && !match_part(qfile_env(file)->from,
+	if (f->sender != NULL && !is_from(qfile_env(file)->from,
 	    slice_of(f->sender)))
 		return false;
 	for (i = 0; !(recipient && dest) && i < qfile_nrcpts(file); i++) {

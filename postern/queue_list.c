@@ -16,7 +16,8 @@ struct row {
 	const struct queue_item *item;
 	struct qfile *file; /* NULL: why says it */
 	const char *why;
-	size_t open;        /* recipients still open */
+	size_t open;        /* recipients still open ... */
+	size_t failed;      /* ... of which so many failed for good */
 };
 
 static void
@@ -28,7 +29,8 @@ print_next(const struct queue *q, const struct row *row)
 	if (row->item->dir == QDIR_HOLD)
 		out_printf("  %-8s", "held");
 	else if (next < 0)
-		out_printf("  %-8s", row->open > 0 ? "failed" : "-");
+		out_printf("  %-8s", row->failed > 0 ? "failed"
+		    : row->open > 0 ? "notice" : "-");
 	else {
 		if (next > q->now_ms)
 			out_duration(next - q->now_ms, text);
@@ -129,12 +131,25 @@ struct listing {
 };
 
 static void
+count(struct row *row, uint64_t *octets)
+{
+	size_t i;
+
+	*octets += qfile_message_length(row->file);
+	for (i = 0; i < qfile_nrcpts(row->file); i++) {
+		const struct qrcpt *r = qfile_rcpt(row->file, i);
+
+		row->open += queue_is_open(r);
+		row->failed += r->state == QSTATE_FAILED;
+	}
+}
+
+static void
 list_item(struct listing *l, const struct queue_item *item)
 {
 	char why[STATUS_TEXT_MAX];
 	struct row row = {.item = item, .why = why};
 	bool gone;
-	size_t i;
 
 	if (!queue_may_match(&l->q, &l->filter, item))
 		return;
@@ -144,10 +159,7 @@ list_item(struct listing *l, const struct queue_item *item)
 	if (queue_matches(&l->filter, row.file)) {
 		l->messages++;
 		if (row.file != NULL)
-			l->octets += qfile_message_length(row.file);
-		for (i = 0; row.file != NULL && i < qfile_nrcpts(row.file);
-		    i++)
-			row.open += queue_is_open(qfile_rcpt(row.file, i));
+			count(&row, &l->octets);
 		if (l->q.p->json)
 			print_json(&l->j, &row);
 		else

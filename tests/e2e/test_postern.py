@@ -263,6 +263,7 @@ def test_queue_list(queue):
                        (["--limit", "1"], [first]),
                        (["--sender", "*@client.example"], [first, second]),
                        (["--sender", "s*"], [first, second]),
+                       (["--sender", "<>"], []), (["--sender="], []),
                        (["--sender", "*second"], []),
                        (["--recipient", "*er@*"], [first, second]),
                        (["--dest", DOMAIN], [first, second]),
