@@ -106,6 +106,13 @@ text_histogram(const struct stats_file *f, const struct stats_entry *e)
 	out_printf("\n");
 }
 
+static bool
+same_family(const struct stats_entry *a, const struct stats_entry *b)
+{
+	return slice_eq(stats_family(a->kind, a->name),
+	    stats_family(b->kind, b->name));
+}
+
 static void
 text_file(const struct stats_file *f)
 {
@@ -131,7 +138,9 @@ text_file(const struct stats_file *f)
 			out_printf("%12" PRId64, (int64_t)n);
 		else
 			out_printf("%12" PRIu64, n);
-		out_printf("  %.*s\n", SLICE_FMT(e->help));
+		/* Once for a family. */
+		out_printf("  %.*s\n", SLICE_FMT(i > 0 &&
+		    same_family(e, &f->v[i - 1]) ? SLICE_EMPTY : e->help));
 		if (histogram)
 			text_histogram(f, e);
 	}
