@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -211,7 +212,8 @@ START_TEST(test_lines)
 
 	for (size_t chunk = 1; chunk <= t->input.len + 1; chunk++) {
 		struct script script = {.rest = t->input, .chunk = chunk};
-		struct stream_io io = {script_read, script_write, &script};
+		struct stream_io io = {.read = script_read,
+		    .write = script_write, .arg = &script};
 		struct stream *s = stream_new(dup(pair[0]), 32, 16);
 		struct buf got = BUF_INIT(1000);
 
@@ -264,7 +266,8 @@ START_TEST(test_many_octets)
 	enum { SIZE = 200000 };
 	char *input = mem_alloc(SIZE);
 	struct script script = {.rest = {input, SIZE}, .chunk = 1};
-	struct stream_io io = {script_read, script_write, &script};
+	struct stream_io io = {.read = script_read,
+		    .write = script_write, .arg = &script};
 	struct stream *s = stream_new(pair[0], 65536, 16);
 	struct slice line;
 	size_t lines = 0;
@@ -334,7 +337,8 @@ START_TEST(test_peek_bulk)
 	for (size_t want = 1; want <= 64; want += 7) {
 		struct script script = {.rest = slice_mem(input, SIZE),
 		    .chunk = want + 5};
-		struct stream_io io = {script_read, script_write, &script};
+		struct stream_io io = {.read = script_read,
+		    .write = script_write, .arg = &script};
 		struct stream *s = stream_new(dup(pair[0]), 64, 16);
 		struct slice got;
 
@@ -670,6 +674,121 @@ START_TEST(test_trace)
 }
 END_TEST
 
+/* ---- sending ahead ---- */
+
+#define AHEAD 60000
+
+/* The peer says all it has before it reads a single octet: both buffers are
+ * full, and neither side may wait for the other one to read. */
+_Noreturn static void
+talk_first(int fd)
+{
+	struct buf lines = BUF_INIT(2000000);
+	char got[4096];
+	size_t sent = 0, seen = 0;
+	ssize_t n;
+
+	for (int i = 0; i < 20000; i++)
+		buf_adds(&lines, "250 a line of the peer\r\n");
+	while (sent < lines.len) {
+		n = write(fd, lines.s + sent, lines.len - sent);
+		if (n <= 0)
+			_exit(2);
+		sent += (size_t)n;
+	}
+	while (seen < AHEAD * 20 && (n = read(fd, got, sizeof(got))) > 0)
+		seen += (size_t)n;
+	_exit(seen == AHEAD * 20 ? 0 : 3);
+}
+
+START_TEST(test_ahead)
+{
+	struct stream *s = stream_new(pair[0], 4096, 8192);
+	char *out = mem_alloc(AHEAD);
+	enum line_result result;
+	size_t lines = 0, left = AHEAD * 20, n;
+	struct slice line;
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		close(pair[0]);
+		talk_first(pair[1]);
+	}
+	memset(out, 'x', AHEAD);
+	stream_idle(s, 10000);
+	while (left > 0 || stream_pending(s) > 0) {
+		n = stream_room(s);
+		if (n > left)
+			n = left;
+		if (n > AHEAD)
+			n = AHEAD;
+		stream_put(s, slice_mem(out, n));
+		left -= n;
+		ck_assert_int_eq(stream_step(s), STREAM_OK);
+		while (stream_ready(s, 100, &line, &result)) {
+			ck_assert_int_eq(result, LINE_OK);
+			lines++;
+		}
+	}
+	for (; lines < 20000; lines++)
+		ck_assert_int_eq(stream_line(s, 100, &line), LINE_OK);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	stream_free(&s);
+	free(out);
+}
+END_TEST
+
+/* What it said before it closed is heard after the write failed. */
+START_TEST(test_last_words)
+{
+	struct stream *s = stream_new(pair[0], 4096, 8192);
+	struct slice line;
+
+	ck_assert(stream_silent(s));
+	ck_assert_int_eq(write(pair[1], "421 bye\r\n", 9), 9);
+	ck_assert(!stream_silent(s));
+	close(pair[1]);
+	pair[1] = -1;
+	stream_puts(s, "a command\r\n");
+	ck_assert_int_eq(stream_step(s), STREAM_ERROR);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(stream_step(s), STREAM_ERROR);
+	stream_last_words(s);
+	ck_assert_uint_eq(stream_pending(s), 0);
+	ck_assert_int_eq(stream_line(s, 100, &line), LINE_OK);
+	ck_assert(slice_eq(line, SLICE("421 bye")));
+	ck_assert_int_eq(stream_line(s, 100, &line), LINE_EOF);
+	ck_assert(!stream_silent(s));
+	stream_free(&s);
+}
+END_TEST
+
+START_TEST(test_step_deadline)
+{
+	struct stream *s = stream_new(pair[0], 4096, 65536);
+	char octets[60000] = {0};
+
+	/* Nobody reads at the other end. */
+	stream_deadline(s, clock_mono_ms() + 50);
+	for (int i = 0; i < 1000; i++) {
+		enum stream_result r = STREAM_OK;
+
+		if (stream_room(s) >= sizeof(octets))
+			stream_put(s, slice_mem(octets, sizeof(octets)));
+		r = stream_step(s);
+		if (r == STREAM_OK)
+			continue;
+		ck_assert_int_eq(r, STREAM_TIMEOUT);
+		stream_free(&s);
+		return;
+	}
+	ck_abort_msg("it never ended");
+}
+END_TEST
+
 Suite *
 stream_suite(void)
 {
@@ -695,6 +814,9 @@ stream_suite(void)
 	tcase_add_test(tc, test_take_fd);
 	tcase_add_test(tc, test_interrupt);
 	tcase_add_test(tc, test_trace);
+	tcase_add_test(tc, test_ahead);
+	tcase_add_test(tc, test_last_words);
+	tcase_add_test(tc, test_step_deadline);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
