@@ -42,7 +42,7 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -I. -DPOSTERN_VERSION='"$(VERSION)"' \
 	$(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(ERRORS) $(HARDENING) $(CFLAGS)
 ALL_LDFLAGS = $(LDHARDEN) -Wl,--as-needed $(LDFLAGS)
-LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lcrypto -lunbound -lidn2
+LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lssl -lcrypto -lunbound -lidn2
 
 # program = folder/main file.  A folder's other files are obj/FOLDER.a.
 PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern dnsd remote bounce pickup sendmail

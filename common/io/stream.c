@@ -122,6 +122,8 @@ stream_free(struct stream **sp)
 
 	if (s == NULL)
 		return;
+	if (s->io.end != NULL)
+		s->io.end(s->io.arg);
 	stream_drop(s);
 	in_free(s);
 	if (s->own == NULL)
@@ -222,6 +224,21 @@ wait_for(const struct stream *s, short events)
 	}
 }
 
+enum stream_result
+stream_wait(struct stream *s, short events)
+{
+	return wait_for(s, events);
+}
+
+/* After EAGAIN.  A TLS library may have to write before it can read. */
+static enum stream_result
+wait_again(const struct stream *s, short events)
+{
+	if (s->io.wants != NULL)
+		events = s->io.wants(s->io.arg, events);
+	return wait_for(s, events);
+}
+
 static ssize_t
 read_some(struct stream *s, void *p, size_t n)
 {
@@ -247,6 +264,23 @@ output_failed(struct stream *s)
 	return s->out_failed;
 }
 
+/* A write did not go through: waits where that helps. */
+static enum stream_result
+write_again(struct stream *s)
+{
+	enum stream_result result = STREAM_ERROR;
+
+	if (errno == EINTR)
+		return STREAM_OK;
+	if (errno == EAGAIN)
+		result = wait_again(s, POLLOUT);
+	if (result == STREAM_OK)
+		return STREAM_OK;
+	s->out_failed = result;
+	s->out_errno = errno;
+	return output_failed(s);
+}
+
 /* Writes all of p, waiting where it must. */
 static enum stream_result
 write_all(struct stream *s, const char *p, size_t len)
@@ -264,18 +298,16 @@ write_all(struct stream *s, const char *p, size_t len)
 			len -= (size_t)n;
 			continue;
 		}
-		result = STREAM_ERROR;
 		if (n == 0)
 			errno = EIO; /* no descriptor of ours does that */
-		else if (errno == EINTR)
-			continue;
-		else if (errno == EAGAIN)
-			result = wait_for(s, POLLOUT);
-		if (result != STREAM_OK) {
-			s->out_failed = result;
-			s->out_errno = errno;
-			return output_failed(s);
-		}
+		result = write_again(s);
+		if (result != STREAM_OK)
+			return result;
+	}
+	while (s->io.flush != NULL && s->io.flush(s->io.arg) != 0) {
+		result = write_again(s);
+		if (result != STREAM_OK)
+			return result;
 	}
 	return STREAM_OK;
 }
@@ -339,11 +371,13 @@ read_once(struct stream *s)
 static enum stream_result
 fill(struct stream *s)
 {
-	bool wait_first = (s->out_len > 0 || s->answered) &&
-	    s->io.read == NULL;
+	bool wait_first = s->out_len > 0 || s->answered;
 	enum stream_result result = stream_flush(s);
 
 	s->answered = false;
+	if (s->io.read != NULL)
+		wait_first = wait_first && s->io.pending != NULL &&
+		    !s->io.pending(s->io.arg);
 	if (result != STREAM_OK)
 		return result;
 	if (s->deadline_ms != CLOCK_NEVER && clock_mono_ms() >= s->deadline_ms)
@@ -351,7 +385,7 @@ fill(struct stream *s)
 	make_room(s);
 	for (;;) {
 		if (wait_first) {
-			result = wait_for(s, POLLIN);
+			result = wait_again(s, POLLIN);
 			if (result != STREAM_OK)
 				return result;
 		}
@@ -643,9 +677,15 @@ stream_last_words(struct stream *s)
 }
 
 bool
-stream_silent(const struct stream *s)
+stream_silent(struct stream *s)
 {
 	struct pollfd pfd = {.fd = s->fd, .events = POLLIN};
 
-	return s->in_end == s->in_start && poll(&pfd, 1, 0) == 0;
+	if (s->in_end != s->in_start)
+		return false;
+	if (s->io.read == NULL)
+		return poll(&pfd, 1, 0) == 0;
+	/* With TLS there may come what is no data. */
+	make_room(s);
+	return read_once(s) == STREAM_ERROR && errno == EAGAIN;
 }

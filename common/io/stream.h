@@ -35,11 +35,25 @@ enum line_result {
 
 enum stream_result { STREAM_OK, STREAM_EOF, STREAM_TIMEOUT, STREAM_ERROR };
 
-/* Replaces read and write for TLS: like read(2)/write(2), EAGAIN included. */
+/*
+ * Replaces read and write for TLS: like read(2)/write(2), EAGAIN included.  The
+ * others may be NULL:
+ * pending: are there octets that poll does not see?  Without it every wait for
+ * input tries to read first.
+ * wants: which events of poll(2) to wait for after EAGAIN, where they are not
+ * those of the direction.
+ * flush: writes what `write` took and kept; 0, or -1 with errno as write.
+ * end: the stream is being freed, its descriptor still open: says goodbye
+ * without waiting, and frees arg.
+ */
 struct stream_io {
 	ssize_t (*read)(void *arg, void *p, size_t n);
 	ssize_t (*write)(void *arg, const void *p, size_t n);
 	void *arg;
+	bool (*pending)(void *arg);
+	short (*wants)(void *arg, short events);
+	int (*flush)(void *arg);
+	void (*end)(void *arg);
 };
 
 /* fd becomes non-blocking and belongs to the stream.  in_max and out_max are
@@ -61,6 +75,9 @@ void stream_set_io(struct stream *s, const struct stream_io *io);
 /* Time allowed for one wait (each read or write), milliseconds; CLOCK_NEVER
  * (the default): no limit. */
 void stream_idle(struct stream *s, int64_t ms);
+/* Waits for events of poll(2) on the descriptor, within the idle time and the
+ * deadline: for handshakes, which read and write on their own. */
+enum stream_result stream_wait(struct stream *s, short events);
 /* Absolute moment (clock_mono_ms) after which every wait and every read from
  * the descriptor fails; CLOCK_NEVER takes it back.  A deadline per transaction,
  * not per read. */
@@ -122,7 +139,7 @@ bool stream_ready(struct stream *s, size_t max, struct slice *line,
  * waited to be written is dropped. */
 void stream_last_words(struct stream *s);
 /* Nothing came from the peer since the last line, not even its end. */
-bool stream_silent(const struct stream *s);
+bool stream_silent(struct stream *s);
 
 /* Sees every octet read ('R') and written ('W'): tests and debugging. */
 void stream_trace(struct stream *s,

@@ -7,17 +7,17 @@
 #include "common/proto/session.h"
 
 static const struct chan_field get_fields[] = {
-	{"service", 1, FIELD_U32, SERVICE_DNS, 0, true, 1,
+	{"service", 1, FIELD_U32, SERVICE_KEY, 0, true, 1,
 	    offsetof(struct session_get, service), NULL},
 };
 
 static const struct chan_field channel_fields[] = {
-	{"service", 1, FIELD_U32, SERVICE_DNS, 0, true, 1,
+	{"service", 1, FIELD_U32, SERVICE_KEY, 0, true, 1,
 	    offsetof(struct session_channel, service), NULL},
 };
 
 static const struct chan_field none_fields[] = {
-	{"service", 1, FIELD_U32, SERVICE_DNS, 0, true, 1,
+	{"service", 1, FIELD_U32, SERVICE_KEY, 0, true, 1,
 	    offsetof(struct session_none, service), NULL},
 	{"why", 2, FIELD_STR, 300, 0, false, 1,
 	    offsetof(struct session_none, why), NULL},

@@ -17,7 +17,8 @@ enum session_service {
 	SERVICE_LOGIN = 3,   /* contract login */
 	SERVICE_MAILBOX = 4, /* contract mailbox */
 	SERVICE_ETRN = 5,    /* contract etrn */
-	SERVICE_DNS = 6      /* contract dns */
+	SERVICE_DNS = 6,     /* contract dns */
+	SERVICE_KEY = 7      /* contract key */
 };
 
 enum session_type {

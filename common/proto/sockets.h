@@ -33,6 +33,12 @@
 #define SOCKET_BOUNCE "bounce.sock"
 /* contract etrn; qmgr, from smtpd */
 #define SOCKET_ETRN "qmgr-etrn.sock"
+/* contract key; keyd, from smtpd and pop3d */
+#define SOCKET_KEY "keyd.sock"
+/* contract dkim; keyd, from remote */
+#define SOCKET_DKIM "keyd-dkim.sock"
+/* contract keylist; keyd, from root (postern) */
+#define SOCKET_KEYLIST "keyd-list.sock"
 
 /* The directory below run_dir that is nobody's and empty: root of sessions. */
 #define RUN_EMPTY "empty"

@@ -1,0 +1,269 @@
+/*
+ * The server's side of a handshake.  Runs in a session, in its cage; the input
+ * is an unknown client's, taken apart by OpenSSL.  Certificates, signatures and
+ * old sessions are asked for while the handshake is under way (struct
+ * tls_keys): OpenSSL's callbacks block here, as sessions may.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/io/stream.h"
+#include "common/tls/tls_int.h"
+
+static const struct tls_keys *
+keys_of(const struct tls *t)
+{
+	return t->accept->keys;
+}
+
+static int
+local_fault(struct tls *t, const char *what, struct slice why)
+{
+	t->local_fault = true;
+	snprintf(t->why, sizeof(t->why), "%s: %.*s", what, SLICE_FMT(why));
+	return 0;
+}
+
+/* ---- certificates ---- */
+
+static bool
+is_known(const struct tls_context *ctx, struct slice fingerprint)
+{
+	size_t i;
+
+	for (i = 0; i < ctx->nknown; i++)
+		if (slice_eq(fingerprint, slice_mem(ctx->known[i].fingerprint,
+		    TLS_FINGERPRINT_LEN)))
+			return true;
+	return false;
+}
+
+/* The preloaded ones and no others? */
+static bool
+all_known(const struct tls_context *ctx, const struct key_certs *c)
+{
+	const struct key_row *rows = c->rows.v;
+	size_t i;
+
+	if (c->rows.n != ctx->nknown)
+		return false;
+	for (i = 0; i < c->rows.n; i++)
+		if (!is_known(ctx, rows[i].fingerprint))
+			return false;
+	return true;
+}
+
+static bool
+use_row(struct tls *t, const struct key_row *row)
+{
+	struct tls_context *ctx = t->ctx;
+	struct tls_identity id = {.leaf = NULL}, *use = &id;
+	bool good;
+	size_t i;
+
+	if (row->chain.len > 0) {
+		if (!tls_identity_read(ctx, row, &id))
+			return false;
+	} else {
+		for (i = 0; i < ctx->nknown; i++)
+			if (slice_eq(row->fingerprint,
+			    slice_mem(ctx->known[i].fingerprint,
+			    TLS_FINGERPRINT_LEN)))
+				use = &ctx->known[i];
+	}
+	good = use->leaf != NULL && SSL_use_cert_and_key(t->ssl, use->leaf,
+	    use->key, use->chain, 1) == 1;
+	tls_identity_free(&id);
+	return good;
+}
+
+/* The client has said its name: which certificates are there for it? */
+static int
+on_certificate(SSL *ssl, void *arg)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	struct slice known[KEY_ROWS_MAX];
+	struct slices list = {known, t->ctx->nknown};
+	struct key_certs c;
+	const struct key_row *rows;
+	enum key_result result;
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < list.n; i++)
+		known[i] = slice_mem(t->ctx->known[i].fingerprint,
+		    TLS_FINGERPRINT_LEN);
+	result = keys_of(t)->certs(keys_of(t)->arg,
+	    slice_of(name != NULL ? name : ""), &list, &c);
+	if (result != KEY_OK)
+		return local_fault(t, "no certificate", c.why);
+	if (all_known(t->ctx, &c))
+		return 1;
+	SSL_certs_clear(ssl);
+	rows = c.rows.v;
+	for (i = 0; i < c.rows.n; i++)
+		if (!use_row(t, &rows[i]))
+			return local_fault(t, "certificate cannot be used",
+			    c.folder);
+	return 1;
+}
+
+static int
+on_servername(SSL *ssl, int *alert, void *arg)
+{
+	(void)ssl;
+	(void)alert;
+	(void)arg;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- ALPN (RFC 7301) ---- */
+
+/* The client's list: octet of length, name, and so on; OpenSSL has looked that
+ * it is one. */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
+    const unsigned char *in, unsigned int inlen, void *arg)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+	const char *const *ours;
+	unsigned int at;
+
+	(void)arg;
+	for (ours = t->accept->alpn; ours != NULL && *ours != NULL; ours++)
+		for (at = 0; at < inlen; at += in[at] + 1u)
+			if (slice_eq(slice_of(*ours),
+			    slice_mem(in + at + 1, in[at]))) {
+				*out = in + at + 1;
+				*outlen = in[at];
+				return SSL_TLSEXT_ERR_OK;
+			}
+	/* RFC 7301 3.2: no_application_protocol */
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* ---- resumption ---- */
+
+static int
+on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+	unsigned char octets[KEY_SESSION_MAX], *p = octets;
+	const unsigned char *id;
+	unsigned int idlen;
+	int len;
+
+	if (t->accept == NULL || keys_of(t)->put == NULL)
+		return 0;
+	id = SSL_SESSION_get_id(session, &idlen);
+	len = i2d_SSL_SESSION(session, NULL);
+	if (idlen > 0 && len > 0 && (size_t)len <= sizeof(octets)) {
+		len = i2d_SSL_SESSION(session, &p);
+		keys_of(t)->put(keys_of(t)->arg, slice_mem(id, idlen),
+		    slice_mem(octets, (size_t)len));
+		explicit_bzero(octets, sizeof(octets));
+	}
+	return 0; /* no reference is kept */
+}
+
+static SSL_SESSION *
+on_get_session(SSL *ssl, const unsigned char *id, int idlen, int *copy)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+	const unsigned char *p;
+	struct slice octets;
+
+	*copy = 0;
+	if (t->accept == NULL || keys_of(t)->take == NULL || idlen <= 0)
+		return NULL;
+	octets = keys_of(t)->take(keys_of(t)->arg,
+	    slice_mem(id, (size_t)idlen));
+	if (octets.len == 0)
+		return NULL;
+	p = (const unsigned char *)octets.p;
+	return d2i_SSL_SESSION(NULL, &p, (long)octets.len);
+}
+
+/* ---- client certificates ---- */
+
+/* Any will do: it is its fingerprint that an account may be bound to. */
+static int
+on_verify(int good, X509_STORE_CTX *c)
+{
+	(void)good;
+	(void)c;
+	return 1;
+}
+
+void
+tls_accept_callbacks(SSL_CTX *ssl, bool resume)
+{
+	SSL_CTX_set_cert_cb(ssl, on_certificate, NULL);
+	(void)SSL_CTX_set_tlsext_servername_callback(ssl, on_servername);
+	SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
+	if (resume) {
+		SSL_CTX_sess_set_new_cb(ssl, on_new_session);
+		SSL_CTX_sess_set_get_cb(ssl, on_get_session);
+	}
+}
+
+enum tls_result
+tls_accept(struct stream *s, struct tls_context *ctx,
+    const struct tls_accept *args, struct tls_info *info, struct tls **out)
+{
+	struct tls *t;
+	enum tls_result result;
+
+	*info = (struct tls_info){.bits = 0};
+	if (stream_buffered(s) > 0) {
+		snprintf(info->why, sizeof(info->why),
+		    "the client talked ahead in plain text");
+		return TLS_REFUSED;
+	}
+	t = tls_wire_new(ctx, s);
+	if (t == NULL) {
+		tls_reason(info->why, sizeof(info->why));
+		return TLS_LOCAL;
+	}
+	t->accept = args;
+	ctx->provider->keys = args->keys;
+	ctx->provider->result = KEY_OK;
+	SSL_set_accept_state(t->ssl);
+	/* Without a context OpenSSL resumes no session of a client that showed
+	 * a certificate. */
+	(void)SSL_set_session_id_context(t->ssl,
+	    (const unsigned char *)args->context,
+	    (unsigned int)strlen(args->context));
+	if (args->ask_certificate)
+		SSL_set_verify(t->ssl, SSL_VERIFY_PEER |
+		    SSL_VERIFY_CLIENT_ONCE, on_verify);
+	result = tls_handshake(t, s);
+	if (result == TLS_REFUSED && ctx->provider->result != KEY_OK)
+		result = TLS_LOCAL;
+	if (result != TLS_OK) {
+		memcpy(info->why, t->why, sizeof(info->why));
+		ctx->provider->keys = NULL;
+		tls_free(t);
+		return result;
+	}
+	tls_info_fill(t, info);
+	tls_wire_attach(t, s);
+	*out = t;
+	return TLS_OK;
+}
+
+const char *
+tls_result_text(enum tls_result r)
+{
+	static const char *const words[] = {
+		[TLS_OK] = "ok",
+		[TLS_CLOSED] = "closed",
+		[TLS_TIMEOUT] = "timeout",
+		[TLS_REFUSED] = "refused",
+		[TLS_LOCAL] = "local fault",
+	};
+
+	return words[r];
+}
