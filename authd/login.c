@@ -216,7 +216,7 @@ find_user(struct logins *l, struct attempt *a, const struct login_try *msg,
 	if (domain == DOMAIN_REMOTE)
 		return true;
 	switch (directory_mailbox(d, l->name.local, l->name.domain,
-	    domain == DOMAIN_LOCAL, m)) {
+	    domain == DOMAIN_LOCAL || domain == DOMAIN_LOCAL_RELAY, m)) {
 	case DIRECTORY_ERROR:
 		return false;
 	case DIRECTORY_NONE:
@@ -306,7 +306,7 @@ on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 		return true;
 	}
 	/* The contract allows one at a time. */
-	if (chan_peer_data(p) != NULL || attempt->mechanism == 0) {
+	if (type != LOGIN_TRY || chan_peer_data(p) != NULL || attempt->mechanism == 0) {
 		LOG_WARN("login-out-of-turn", LB("sid", attempt->sid));
 		return false;
 	}
