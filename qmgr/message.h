@@ -178,55 +178,6 @@ bool expansion_owed(struct qfile *q, const struct qrcpt *row);
 /* ... to a list: for its sender that is a delivery (RFC 3461 5.2.7.1). */
 bool expansion_is_list(struct qfile *q, uint32_t number);
 
-/* ---- outcome.c: what became of a recipient ---- */
-
-void outcome_set(struct qmgr *qm, struct rcpt *r, const struct status *status,
-    struct slice host);
-/* The same from remote: d is where it was tried, what is how that is now. */
-struct outcome_from {
-	struct dest *dest;  /* or NULL */
-	struct slice host;
-	bool remote;        /* the next host's own words */
-	bool relayed;       /* ... and it promises no notices */
-};
-void outcome_set_from(struct qmgr *qm, struct rcpt *r,
-    const struct status *status, const struct outcome_from *from);
-/* r (idle) cannot go to d now, or has too many before it: it waits without
- * being in memory.  No attempt is counted, but who was never tried gets d's
- * last error for a reason, and whose time is over fails for it. */
-void outcome_park(struct qmgr *qm, struct rcpt *r, struct dest *d);
-/* Nobody is there to do it: no attempt is counted. */
-void outcome_shelve(struct qmgr *qm, struct rcpt *r, enum lane_no lane);
-
-/* ---- duty.c: what is owed to the sender, and when ---- */
-
-/* It has a deadline at which it is returned. */
-bool duty_deadline(const struct message *m);
-/* The end of its lifetime, or that deadline (wall clock). */
-int64_t duty_end_ms(const struct qmgr *qm, const struct message *m);
-bool duty_over(const struct qmgr *qm, const struct message *m, int64_t now_ms);
-/* The sender is to hear that it takes long; because of a deadline. */
-bool duty_warn(const struct qmgr *qm, const struct message *m, int64_t now_ms);
-bool duty_late(const struct message *m, int64_t now_ms);
-/* The sender is to be told anything. */
-bool duty_due(const struct qmgr *qm, const struct message *m, int64_t now_ms);
-/* When something must be done for it even if no recipient is tried; WAIT_NEVER
- * if nothing will. */
-int64_t duty_next_ms(const struct qmgr *qm, const struct message *m,
-    int64_t now_ms);
-/* The reverse-path that holds for a recipient. */
-struct slice duty_sender(const struct message *m, const struct qrcpt *row);
-
-/* ---- report.c: notices by way of bounce ---- */
-
-/* Begins the next notice that is owed (m->nlive is then 1); false: there is
- * none, or none can be sent now.  m's file is good and all is recorded. */
-bool report_next(struct qmgr *qm, struct message *m);
-/* bounce answered (or is gone): r was a notice, and is freed. */
-void report_ended(struct qmgr *qm, struct rcpt *r, const struct status *st,
-    struct slice id);
-void report_free(struct report **report);
-
 /* ---- message.c ---- */
 
 struct message *message_find(struct qmgr *qm, const struct mail_id *id);

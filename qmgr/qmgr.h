@@ -25,8 +25,11 @@
 #include "common/mail/qfile.h"
 #include "common/proto/control.h"
 #include "qmgr/dest.h"
+#include "qmgr/duty.h"
 #include "qmgr/lane.h"
 #include "qmgr/message.h"
+#include "qmgr/outcome.h"
+#include "qmgr/report.h"
 #include "qmgr/retry.h"
 
 struct chan_peer;
@@ -125,10 +128,6 @@ void remote_init(struct qmgr *qm);
 void remote_found(struct qmgr *qm, struct rcpt *r, struct slice route);
 /* Too many are in memory for d already, and nobody of m. */
 bool route_is_full(const struct dest *d, const struct message *m);
-
-/* ---- report.c ---- */
-
-void report_init(struct qmgr *qm);
 
 /* ---- sweep.c ---- */
 
