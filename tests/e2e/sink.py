@@ -47,7 +47,14 @@ EXTENSIONS = ("PIPELINING", "SIZE 100000000", "8BITMIME",
 WAIT = 20.0
 
 
-class Drop:
+class _Named:
+    """Shown the same in every process: names of test cases are made of it."""
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, vars(self).values()))})"
+
+
+class Drop(_Named):
     def __init__(self, said=None):
         self.said = said
 
@@ -56,16 +63,16 @@ class Reset(Drop):
     pass
 
 
-class Hang:
+class Hang(_Named):
     pass
 
 
-class Delay:
+class Delay(_Named):
     def __init__(self, seconds, said=None):
         self.seconds, self.said = seconds, said
 
 
-class Drip:
+class Drip(_Named):
     def __init__(self, said, seconds=0.01):
         self.said, self.seconds = said, seconds
 

@@ -86,7 +86,14 @@ def _port_range():
                   .read_text().split()[0])
     except (OSError, ValueError):
         low = 32768
-    return (10240, low) if low > 12000 else (1024, 10000)
+    low, high = (10240, low) if low > 12000 else (1024, 10000)
+    # Test processes side by side (pytest-xdist) keep apart.
+    worker = re.search(r"\d+$", os.environ.get("PYTEST_XDIST_WORKER", ""))
+    if worker:
+        step = (high - low) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        low += step * int(worker.group())
+        high = low + step
+    return low, high
 
 
 _given_ports = set()
