@@ -29,7 +29,8 @@ struct lookup {
 	struct slice local, domain; /* ALIAS: its name; local "": catch-all */
 	bool bare;              /* it stands in the table without its domain,
 	                         * or could */
-	struct slice extension; /* MAILBOX: what stood behind the delimiter */
+	struct slice extension; /* what stood behind the delimiter, in the
+	                         * name asked for */
 	struct mailbox mailbox;
 	struct buf text;        /* owns local and domain; never moves */
 };

@@ -47,6 +47,8 @@ struct source {
 	struct slice rest; /* of text */
 	char *name;        /* owned: the alias's address, or the file's path */
 	char *sender;      /* owned: the owner's address, or NULL */
+	char *asked;       /* owned: the address that led to the alias, */
+	char *extension;   /* owned: and what it has behind the delimiter */
 	bool file;
 };
 
@@ -84,13 +86,21 @@ resolve_new(struct directory *d)
 }
 
 static void
+source_free(struct source *s)
+{
+	free(s->text);
+	free(s->name);
+	free(s->sender);
+	free(s->asked);
+	free(s->extension);
+}
+
+static void
 pop(struct resolve *r)
 {
 	struct source *s = &r->stack[--r->depth];
 
-	free(s->text);
-	free(s->name);
-	free(s->sender);
+	source_free(s);
 }
 
 void
@@ -244,9 +254,7 @@ static bool
 push(struct resolve *r, struct source s)
 {
 	if (r->depth >= directory_conf(r->d)->alias_depth_max) {
-		free(s.text);
-		free(s.name);
-		free(s.sender);
+		source_free(&s);
 		return false;
 	}
 	MEM_PUSH(r->stack, r->depth, r->cap, s);
@@ -344,7 +352,9 @@ show_program(struct resolve *r, struct slice program,
 	if (!first_time(r, 'p', program))
 		return RESOLVE_STEP_WORKED;
 	show(r, out, DELIVERY_PROGRAM);
-	out->address = slice_of(s->name);
+	/* The whole of it: list+subscribe@ is what the list's program needs. */
+	out->address = slice_of(s->asked);
+	out->extension = slice_of(s->extension);
 	out->user = slice_of(directory_conf(r->d)->user_pipe);
 	out->uid = user.uid;
 	out->gid = user.gid;
@@ -429,10 +439,11 @@ enter_alias(struct resolve *r, struct address_target *out)
 	}
 	s.text = slice_dup(l->targets);
 	s.rest = slice_mem(s.text, l->targets.len);
+	s.asked = slice_dup(r->name.full);
+	s.extension = slice_dup(l->extension);
 	if (lookup_owner(r->d, l, &owner) == DIRECTORY_ERROR) {
 		buf_free(&owner);
-		free(s.text);
-		free(s.name);
+		source_free(&s);
 		return end_temp(r);
 	}
 	if (owner.len > 0)

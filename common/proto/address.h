@@ -60,12 +60,14 @@ struct address_resolve {
 struct address_target {
 	uint32_t kind;         /* enum delivery_kind */
 	struct slice address;  /* mailbox address or forward address; for a
-	                        * program the alias it stands in */
+	                        * program the address that led to its alias,
+	                        * with its extension */
 	struct slice user;     /* mailbox: its name; program: the user to run as */
 	uint32_t uid, gid;     /* mailbox, program */
 	struct slice home;     /* mailbox: home directory */
 	struct slice maildir;  /* mailbox: absolute path */
-	struct slice extension; /* mailbox: what stood behind the delimiter */
+	struct slice extension; /* mailbox, program: what stood behind the
+	                         * delimiter */
 	struct slice program;  /* command line */
 	struct slice sender;   /* replaced reverse-path (owner-), "" = keep; an
 	                        * empty reverse-path stays empty all the same:

@@ -308,6 +308,13 @@ START_TEST(program_rights)
 	ck_assert_uint_eq(t.gid, 4004);
 	ck_assert(slice_eq(t.user, SLICE("postern-pipe")));
 	ck_assert(slice_eq(t.address, SLICE("prog@mail.example.com")));
+	ck_assert_uint_eq(t.extension.len, 0);
+	/* list+subscribe@ is the list's program's to read. */
+	resolve_start(r, SLICE("Prog+sub-x@mail.example.com"), 0);
+	while (resolve_next(r, &t) == RESOLVE_STEP_WORKED)
+		continue;
+	ck_assert(slice_eq(t.address, SLICE("prog+sub-x@mail.example.com")));
+	ck_assert(slice_eq(t.extension, SLICE("sub-x")));
 }
 END_TEST
 
@@ -354,6 +361,32 @@ START_TEST(the_host_is_local)
 	ck_assert_str_eq(got.s, "local M:ann@example.org");
 	run("sys@example.com", 0, &got);
 	ck_assert_str_eq(got.s, "local M:sys@example.com");
+	f.conf = before;
+	buf_free(&got);
+}
+END_TEST
+
+/* local_domain, too, may be passed on; the host's name stands for it. */
+START_TEST(local_domain_is_passed_on)
+{
+	struct buf got = BUF_INIT(1000);
+	struct conf before = f.conf;
+
+	auth_write(&f, "tables/domains", "example.com relay\n");
+	auth_write(&f, "tables/routes", "example.com lmtp:/run/lmtp\n");
+	auth_compile(&f);
+	usleep(3000); /* table_check is 1 ms */
+	f.conf.local_domain = "example.com";
+	run("anybody@example.com", 0, &got);
+	ck_assert_str_eq(got.s, "remote lmtp:/run/lmtp");
+	run("anybody@mail.example.com", 0, &got);
+	ck_assert_str_eq(got.s, "remote lmtp:/run/lmtp");
+	run("prog@example.com", 0, &got);
+	ck_assert_str_eq(got.s, "local P:/usr/bin/prog 'a b' c");
+	run("sys@example.com", 0, &got);
+	ck_assert_str_eq(got.s, "local M:sys@example.com");
+	run("anybody@example.com", RESOLVE_PROBE, &got);
+	ck_assert_str_eq(got.s, "local lmtp:/run/lmtp");
 	f.conf = before;
 	buf_free(&got);
 }
@@ -476,6 +509,7 @@ auth_resolve_suite(void)
 	tcase_add_loop_test(tc, path_parts, 0,
 	    sizeof(escapes) / sizeof(escapes[0]));
 	tcase_add_test(tc, the_host_is_local);
+	tcase_add_test(tc, local_domain_is_passed_on);
 	tcase_add_test(tc, no_delimiter);
 	tcase_add_test(tc, one_owner_of_all);
 	tcase_add_loop_test(tc, table_gone, 0, 3);
