@@ -256,6 +256,76 @@ def test_content_type(vector):
         for a in want.get("attributes") or []) if not n.endswith("-language")}
 
 
+# ---- encoded words, charsets ----
+
+# Of the collection's files: hz and JIS X 0213 are not known here, and euc_kr
+# has Hangul spelled out, which Python alone puts together.
+CHARSETS = ("cp949", "euc-jp", "gb18030", "gb2312", "gbk", "shift_jis")
+
+
+@pytest.mark.parametrize("name", CHARSETS)
+def test_charset(name):
+    stem = DATA / "charset-python" / name.replace("-", "_")
+    if not stem.with_suffix(".txt").is_file():
+        pytest.skip(f"left out: no {stem}.txt")
+    out = run("charset", name, text=stem.with_suffix(".txt").read_bytes())[0]
+    assert out == stem.with_name(stem.name + "-utf8.txt").read_bytes()
+
+
+TEXTS = {"utf-8": "Gr\u00fc\u00dfe \u4e16\u754c \U0001f600 ?=_",
+         "iso-8859-1": "Gr\u00fc\u00dfe = caf\u00e9?",
+         "iso-8859-15": "20 \u20ac", "koi8-r": "\u041f\u0440\u0438",
+         "windows-1251": "\u0416\u0443\u043a", "us-ascii": "plain_text",
+         "euc-jp": "\u65e5\u672c\u8a9e", "iso-2022-jp": "\u65e5\u672c a",
+         "shift_jis": "\u30c6\u30b9\u30c8", "gb2312": "\u4e2d\u6587",
+         "big5": "\u4e2d\u6587", "euc-kr": "\ud55c\uad6d\uc5b4"}
+
+
+def word(r, charset, octets):
+    if r.random() < 0.5:
+        coded = base64.b64encode(octets).decode()
+        return f"=?{charset}?{r.choice('bB')}?{coded}?="
+    coded = "".join(chr(c) if chr(c).isalnum() and c < 128 else "_"
+                    if c == 32 else f"={c:02X}" for c in octets)
+    return f"=?{charset}?{r.choice('qQ')}?{coded}?="
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_words(seed):
+    r = random.Random(seed)
+    value, want, after_word = "", "", False
+    for _ in range(r.randrange(8)):
+        if r.random() < 0.4:
+            text = r.choice(("plain", "=?", "=?x?y?z?=", "a=?b",
+                             "=?utf-8?B?AA", "=?no-such?Q?a?=", "(c)"))
+            if after_word or value:
+                value += " "
+                want += " "
+            value += text
+            want += text
+            after_word = False
+            continue
+        charset, text = r.choice(list(TEXTS.items()))
+        gap = r.choice((" ", "\r\n ", "\r\n\t", "  "))
+        if value:
+            value += gap
+            if not after_word:
+                want += gap.replace("\r\n", "")
+        octets = text.encode(charset)
+        cut = r.randrange(len(octets))
+        name = charset + r.choice(("", "", "*en"))
+        if charset == "utf-8" and r.random() < 0.5 and cut:
+            # A character on two words.
+            value += word(r, name, octets[:cut]) + gap \
+                + word(r, name, octets[cut:])
+        else:
+            value += word(r, name.upper() if r.random() < 0.5 else name,
+                          octets)
+        want += text
+        after_word = True
+    assert run("words", text=value.encode())[0].decode() == want
+
+
 # ---- messages made at random ----
 
 class Maker:

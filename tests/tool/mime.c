@@ -11,6 +11,8 @@
  *	                         CRC-32 of the decoded body of a leaf
  *	mime type                type, subtype and parameters of a Content-Type's
  *	                         value, percent-encoded, a line each
+ *	mime words               a field's value with its encoded words decoded
+ *	mime charset NAME        the text in UTF-8; exit code 1: unknown
  *	mime bench NAME [MB]     octets a second of a function on that input,
  *	                         repeated
  */
@@ -27,9 +29,11 @@
 #include "common/base/log.h"
 #include "common/base/num.h"
 #include "common/mime/base64.h"
+#include "common/mime/charset.h"
 #include "common/mime/convert.h"
 #include "common/mime/parts.h"
 #include "common/mime/qp.h"
+#include "common/mime/words.h"
 
 #define INPUT_MAX (1u << 30)
 #define PIECE 65536u
@@ -262,6 +266,25 @@ do_type(void)
 	return 0;
 }
 
+static int
+do_text(const char *charset)
+{
+	struct buf in = read_all(), out = BUF_INIT(INPUT_MAX);
+	struct charsets *cs = charsets_new();
+	bool known = true;
+
+	if (charset != NULL)
+		known = charsets_decode(cs, slice_of(charset), buf_slice(&in),
+		    &out);
+	else
+		words_decode(cs, buf_slice(&in), &out);
+	fwrite(out.s, 1, out.len, stdout);
+	charsets_free(&cs);
+	buf_free(&in);
+	buf_free(&out);
+	return known ? 0 : 1;
+}
+
 /* ---- how fast ---- */
 
 static bool
@@ -395,7 +418,11 @@ main(int argc, char *argv[])
 		return do_parts(argc > 2 && strcmp(argv[2], "lf") == 0);
 	if (strcmp(what, "type") == 0)
 		return do_type();
+	if (strcmp(what, "words") == 0)
+		return do_text(NULL);
+	if (strcmp(what, "charset") == 0 && argc > 2)
+		return do_text(argv[2]);
 	if (strcmp(what, "bench") == 0 && argc > 2)
 		return do_bench(argv[2], argc > 3 ? number(argv[3]) : 1000);
-	die(EXIT_PERMANENT, "usage: mime convert|look|parts|type|bench ...");
+	die(EXIT_PERMANENT, "usage: mime convert|look|parts|type|words|charset|bench ...");
 }
