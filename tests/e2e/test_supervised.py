@@ -59,7 +59,7 @@ class Supervised(Suite):
     def up(self, name):
         if self.kind == "s6":
             return subprocess.run(
-                ["s6-svwait", "-U", "-t", "1", str(self.services / name)],
+                ["s6-svwait", "-U", "-t", "500", str(self.services / name)],
                 stderr=subprocess.DEVNULL).returncode == 0
         pid = self.pid_of(name)
         return pid is not None and "ready version=" in self.log(name)
