@@ -143,25 +143,30 @@ enum directory_domain
 directory_domain(struct directory *d, struct name *n)
 {
 	struct slice value, local = directory_local_domain(d);
+	bool is_local;
 
 	/* smtpd says local_domain where a literal is one of ours. */
 	if (n->literal)
 		return DOMAIN_REMOTE;
-	if (slice_ieq(n->domain, local))
-		return DOMAIN_LOCAL;
-	switch (table_get(d->domains, n->domain, &value)) {
-	case TABLE_FOUND:
-		return slice_eq(value, TABLE_RELAY) ? DOMAIN_RELAY
-		    : DOMAIN_VIRTUAL;
-	case TABLE_ERROR:
-		return DOMAIN_ERROR;
-	case TABLE_NONE:
-		break;
+	for (;;) {
+		is_local = slice_ieq(n->domain, local);
+		switch (table_get(d->domains, n->domain, &value)) {
+		case TABLE_FOUND:
+			if (slice_eq(value, TABLE_RELAY))
+				return is_local ? DOMAIN_LOCAL_RELAY
+				    : DOMAIN_RELAY;
+			return is_local ? DOMAIN_LOCAL : DOMAIN_VIRTUAL;
+		case TABLE_ERROR:
+			return DOMAIN_ERROR;
+		case TABLE_NONE:
+			break;
+		}
+		if (is_local)
+			return DOMAIN_LOCAL;
+		if (!slice_ieq(n->domain, slice_of(d->conf->hostname)))
+			return DOMAIN_REMOTE;
+		name_move(n, local);
 	}
-	if (!slice_ieq(n->domain, slice_of(d->conf->hostname)))
-		return DOMAIN_REMOTE;
-	name_move(n, local);
-	return DOMAIN_LOCAL;
 }
 
 /* The domain as DNS and the table of routes know it. */

@@ -35,6 +35,7 @@ enum directory_result {
 
 enum directory_domain {
 	DOMAIN_LOCAL,   /* local_domain: also bare alias names, system users */
+	DOMAIN_LOCAL_RELAY, /* the same, and whoever is nobody is passed on */
 	DOMAIN_VIRTUAL, /* of the table */
 	DOMAIN_RELAY,   /* of the table, passed on: whoever is nobody here */
 	DOMAIN_REMOTE,

@@ -141,6 +141,10 @@ lookup_name(struct directory *d, struct name *n, bool mailbox_only,
 	case DOMAIN_LOCAL:
 		l->bare = true;
 		break;
+	case DOMAIN_LOCAL_RELAY:
+		relay = true;
+		l->bare = true;
+		break;
 	case DOMAIN_RELAY:
 		relay = true;
 		l->bare = false;

@@ -174,9 +174,11 @@ walk_route(void *arg, struct slice key, struct slice value)
 	(void)value;
 	if (domain.len == 0)
 		domain = key;
-	if ((!slice_ieq(domain, slice_of(conf->local_domain)) &&
-	    (table_get(w->domains, domain, &kind) != TABLE_FOUND ||
-	    slice_eq(kind, TABLE_RELAY))) || w->found++ >= SHOWN_MAX)
+	if (table_get(w->domains, domain, &kind) == TABLE_FOUND
+	    ? slice_eq(kind, TABLE_RELAY)
+	    : !slice_ieq(domain, slice_of(conf->local_domain)))
+		return true;
+	if (w->found++ >= SHOWN_MAX)
 		return true;
 	check_finding(w->c, CHECK_WARNING, "write \"relay\" behind the domain "
 	    "in the table domains, or remove the route", "routes: %.*s is "

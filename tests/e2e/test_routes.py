@@ -3,7 +3,7 @@ import smtplib
 
 import pytest
 
-from sink import Sink
+from sink import Drop, Sink
 from suite import BIN, DOMAIN, Suite, wait_until
 
 pytestmark = pytest.mark.skipif(not (BIN / "remote").exists(),
@@ -84,6 +84,22 @@ def test_local_domain_by_lmtp(tmp_path):
         ident, = (q.split("/")[1] for q in s.queue("deferred"))
         said = s.postern("queue", "explain", ident).stdout
         assert "full" in said and "4.2.2" in said
+
+
+def test_drop_at_every_step(sink):
+    """Nothing is lost, and there is one copy, but where the answer to the end
+    was."""
+    with suite(f"* {sink.route}\n", {"retry_first": "100ms",
+                                     "retry_max": "100ms"}) as s:
+        for step in ("connect", "ehlo", "mail", "rcpt", "data", "content"):
+            sink.script = {step: [Drop(), Drop("421 4.3.2 not now"), None]}
+            sink.used.clear()
+            sink.messages.clear()
+            ident = s.send("x@client.example", ["a@one.example"], TEXT)
+            s.wait_gone(ident)
+            codes = [m.reply for m in sink.messages]
+            assert codes == ([None, 421, 250] if step == "content"
+                             else [250]), step
 
 
 def test_nothing_goes_there(sink):
