@@ -5,16 +5,13 @@
  */
 #include <stdlib.h>
 
-#include <openssl/evp.h>
-
 #include "authd/apop.h"
+#include "common/base/crypto.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define MD5_OCTETS 16
-
 struct apop {
-	EVP_MD *md5; /* NULL: not to be had */
+	struct crypto_hash *md5; /* NULL: not to be had */
 };
 
 struct apop *
@@ -22,7 +19,7 @@ apop_new(void)
 {
 	struct apop *a = mem_alloc(sizeof(*a));
 
-	a->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+	a->md5 = crypto_hash_new(CRYPTO_MD5);
 	if (a->md5 == NULL)
 		log_warnx("libcrypto offers no MD5 here: APOP logins fail");
 	return a;
@@ -33,7 +30,7 @@ apop_free(struct apop **a)
 {
 	if (*a == NULL)
 		return;
-	EVP_MD_free((*a)->md5);
+	crypto_hash_free(&(*a)->md5);
 	free(*a);
 	*a = NULL;
 }
@@ -43,25 +40,17 @@ apop_verify(const struct apop *a, struct slice challenge, struct slice secret,
     struct slice digest)
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	char text[2 * MD5_OCTETS], given[2 * MD5_OCTETS];
-	EVP_MD_CTX *ctx;
+	unsigned char sum[CRYPTO_HASH_MAX];
+	char text[2 * CRYPTO_MD5_LEN], given[2 * CRYPTO_MD5_LEN];
 	bool ok;
 	size_t i;
 
 	if (a->md5 == NULL || digest.len != sizeof(text))
 		return false;
-	ctx = EVP_MD_CTX_new();
-	if (ctx == NULL)
-		return false;
-	ok = EVP_DigestInit_ex(ctx, a->md5, NULL) == 1 &&
-	    EVP_DigestUpdate(ctx, challenge.p, challenge.len) == 1 &&
-	    EVP_DigestUpdate(ctx, secret.p, secret.len) == 1 &&
-	    EVP_DigestFinal_ex(ctx, sum, NULL) == 1;
-	EVP_MD_CTX_free(ctx);
-	if (!ok)
-		return false;
-	for (i = 0; i < MD5_OCTETS; i++) {
+	crypto_hash_add(a->md5, challenge.p, challenge.len);
+	crypto_hash_add(a->md5, secret.p, secret.len);
+	(void)crypto_hash_end(a->md5, sum);
+	for (i = 0; i < CRYPTO_MD5_LEN; i++) {
 		text[2 * i] = hex[sum[i] >> 4];
 		text[2 * i + 1] = hex[sum[i] & 15];
 	}
