@@ -82,6 +82,8 @@ hex(char c)
 static bool
 quoted(struct slice s, size_t *at, struct buf *value)
 {
+	int high, low;
+
 	while (*at < s.len && s.p[*at] != '"') {
 		if (s.p[*at] != '\\') {
 			buf_addc(value, s.p[(*at)++]);
@@ -94,11 +96,11 @@ quoted(struct slice s, size_t *at, struct buf *value)
 			*at += 2;
 			continue;
 		}
-		if (*at + 3 >= s.len || hex(s.p[*at + 2]) < 0 ||
-		    hex(s.p[*at + 3]) < 0)
+		high = *at + 3 < s.len ? hex(s.p[*at + 2]) : -1;
+		low = *at + 3 < s.len ? hex(s.p[*at + 3]) : -1;
+		if (high < 0 || low < 0)
 			return false;
-		buf_addc(value, (char)(hex(s.p[*at + 2]) << 4 |
-		    hex(s.p[*at + 3])));
+		buf_addc(value, (char)(16 * high + low));
 		*at += 4;
 	}
 	return (*at)++ < s.len;

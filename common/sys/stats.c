@@ -101,9 +101,7 @@ struct opening {
 	const char *program;
 	const struct stats_row *rows;
 	size_t n;
-	struct buf text;
-	uint64_t offset;
-	size_t nvalues;
+	struct stats_layout to;
 };
 
 static void
@@ -166,7 +164,7 @@ write_all(int fd, const char *p, size_t n)
 static bool
 make_file(struct opening *o, const struct stats_file *old)
 {
-	size_t size = (size_t)o->offset + o->nvalues * sizeof(uint64_t);
+	size_t size = (size_t)o->to.offset + o->to.nvalues * sizeof(uint64_t);
 	struct buf image = BUF_INIT(size);
 	char name[NAME_SIZE];
 	char *room;
@@ -181,9 +179,9 @@ make_file(struct opening *o, const struct stats_file *old)
 		return false;
 	room = buf_room(&image, size);
 	memset(room, 0, size);
-	memcpy(room, o->text.s, o->text.len);
+	memcpy(room, o->to.text.s, o->to.text.len);
 	if (old != NULL)
-		carry_over(o, old, (void *)(room + o->offset));
+		carry_over(o, old, (void *)(room + o->to.offset));
 	good = write_all(fd, room, size) && fchmod(fd, 0640) == 0 &&
 	    renameat(o->dirfd, name, o->dirfd, o->program) == 0;
 	close(fd);
@@ -230,7 +228,7 @@ settle_file(struct opening *o)
 	if (r == STATS_FILE_BAD)
 		return move_aside(o, why) && make_file(o, NULL);
 	good = slice_eq(slice_mem(old.text, old.text_len),
-	    buf_slice(&o->text)) || make_file(o, &old);
+	    buf_slice(&o->to.text)) || make_file(o, &old);
 	stats_file_free(&old);
 	return good;
 }
@@ -260,9 +258,9 @@ map(struct opening *o)
 
 	if (fd == -1)
 		return false;
-	self.size = o->nvalues * sizeof(uint64_t);
+	self.size = o->to.nvalues * sizeof(uint64_t);
 	p = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-	    (off_t)o->offset);
+	    (off_t)o->to.offset);
 	close(fd);
 	if (p == MAP_FAILED)
 		return false;
@@ -284,8 +282,7 @@ void
 stats_open(const char *run_dir, const char *program,
     const struct stats_row *rows, size_t n)
 {
-	struct opening o = {.program = program, .rows = rows, .n = n,
-	    .text = BUF_INIT(STATS_TEXT_MAX)};
+	struct opening o = {.program = program, .rows = rows, .n = n};
 	long page = sysconf(_SC_PAGESIZE);
 	char path[PATH_MAX];
 
@@ -298,13 +295,13 @@ stats_open(const char *run_dir, const char *program,
 		return; /* without `postern setup` of this release */
 	}
 	stats_file_text(program, rows, n, page > 0 ? (size_t)page : 4096,
-	    &o.text, &o.offset, &o.nvalues);
-	if (n > STATS_ROWS_MAX || o.text.overflow)
+	    &o.to);
+	if (n > STATS_ROWS_MAX || o.to.text.overflow)
 		log_warnx("%s/%s: too many figures", path, program);
 	else if (!settle_file(&o) || !map(&o))
 		log_warn("%s/%s: no figures are kept", path, program);
 	else
 		say_running(&o);
-	buf_free(&o.text);
+	buf_free(&o.to.text);
 	close(o.dirfd);
 }

@@ -170,9 +170,9 @@ put_rows(const struct stats_row *rows, size_t n, struct buf *out)
 
 void
 stats_file_text(const char *program, const struct stats_row *rows, size_t n,
-    size_t align, struct buf *out, uint64_t *offset, size_t *nvalues)
+    size_t align, struct stats_layout *out)
 {
-	struct buf body = BUF_INIT(STATS_TEXT_MAX);
+	struct buf body = BUF_INIT(STATS_TEXT_MAX), *text = &out->text;
 	size_t slots = STATS_SLOTS_FIXED, length;
 
 	for (size_t i = 0; i < n; i++)
@@ -183,16 +183,16 @@ stats_file_text(const char *program, const struct stats_row *rows, size_t n,
 	put_rows(rows, n, &body);
 	/* 200: the other lines, with room to spare. */
 	length = body.len + strlen(program) + 200;
-	*offset = (length + align - 1) / align * align;
-	*nvalues = slots;
-	buf_printf(out, MAGIC "program %s\norder " ORDER "\nvalues %llu %zu\n"
-	    "bounds %d %d\n", program, (unsigned long long)*offset, slots,
+	*out = (struct stats_layout){.text = BUF_INIT(STATS_TEXT_MAX)};
+	out->offset = (length + align - 1) / align * align;
+	out->nvalues = slots;
+	buf_printf(text, MAGIC "program %s\norder " ORDER "\nvalues %llu %zu\n"
+	    "bounds %d %d\n", program, (unsigned long long)out->offset, slots,
 	    STATS_BOUND_FIRST_US, STATS_BOUNDS);
-	buf_addslice(out, buf_slice(&body));
-	buf_printf(out, "end %08x\n", (unsigned)sum(buf_slice(out)));
-	if (body.overflow || slots > STATS_SLOTS_MAX ||
-	    out->len > STATS_TEXT_MAX)
-		out->overflow = true;
+	buf_addslice(text, buf_slice(&body));
+	buf_printf(text, "end %08x\n", (unsigned)sum(buf_slice(text)));
+	if (body.overflow || slots > STATS_SLOTS_MAX)
+		text->overflow = true;
 	buf_free(&body);
 }
 

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/sys/stats.h"
 
@@ -40,8 +41,6 @@
 #define STATS_TEXT_MAX 65536
 #define STATS_SLOTS_MAX 16384
 #define STATS_NAME_MAX 120
-
-struct buf;
 
 struct stats_entry {
 	struct slice name, help; /* in text */
@@ -80,11 +79,15 @@ bool stats_program_valid(struct slice name);
 struct slice stats_family(enum stats_kind kind, struct slice name);
 struct slice stats_labels(struct slice name);
 
-/* Appends the text for these rows; *nvalues slots follow it at *offset, a
- * multiple of align.  out->overflow: more than the limits allow. */
+/* What a file is to be: the text, and behind it, at offset, so many slots. */
+struct stats_layout {
+	struct buf text; /* overflow: more than the limits allow */
+	uint64_t offset; /* a multiple of align */
+	size_t nvalues;
+};
+/* Initializes *out, whose text is to be freed. */
 void stats_file_text(const char *program, const struct stats_row *rows,
-    size_t n, size_t align, struct buf *out, uint64_t *offset,
-    size_t *nvalues);
+    size_t n, size_t align, struct stats_layout *out);
 /* Reads the file behind fd; *out is to be freed after STATS_FILE_OK. */
 enum stats_result stats_file_read(int fd, struct stats_file *out,
     const char **why);

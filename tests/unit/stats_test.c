@@ -211,15 +211,13 @@ END_TEST
 static struct buf
 whole(void)
 {
-	struct buf b = BUF_INIT(STATS_TEXT_MAX);
-	uint64_t offset;
-	size_t n;
+	struct stats_layout to;
 
-	stats_file_text("prog", rows, NROWS, 4096, &b, &offset, &n);
-	ck_assert(!b.overflow);
-	ck_assert_uint_eq(offset, 4096);
-	ck_assert_uint_eq(n, 512);
-	return b;
+	stats_file_text("prog", rows, NROWS, 4096, &to);
+	ck_assert(!to.text.overflow);
+	ck_assert_uint_eq(to.offset, 4096);
+	ck_assert_uint_eq(to.nvalues, 512);
+	return to.text;
 }
 
 static void
