@@ -248,7 +248,7 @@ lost(struct attempt *a, bool progress)
 	if (s->fault == FAULT_STOPPED)
 		a->over = true;
 	if (!progress)
-		learn(a, s->closing ? TRANSFER_DEST_BUSY
+		learn(a, s->busy ? TRANSFER_DEST_BUSY
 		    : TRANSFER_DEST_DOWN);
 	return job_nopen(a->j) > 0 ? USE_AGAIN : USE_DONE;
 }

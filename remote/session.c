@@ -187,7 +187,7 @@ dispatch(struct session *s)
 
 	reply_start(&s->in);
 	if (r.code == 421)
-		s->closing = true;
+		s->closing = s->busy = true;
 	LOG_DEBUG("reply", LS("host", s->host), LS("to", steps[p.step].what),
 	    LU("code", r.code), LS("text", r.text));
 	if (s->reply == NULL || !s->reply(s->arg, p.step, p.index, &r))

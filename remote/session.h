@@ -68,6 +68,7 @@ struct session {
 	int64_t used_ms;          /* end of the last one */
 	bool reset;               /* RSET must stand before the next MAIL */
 	bool closing;             /* 421, or a handler's wish: not to be used */
+	bool busy;                /* it was 421 */
 	session_reply_fn *reply;
 	void *arg;
 	/* Answers that are owed: a ring */

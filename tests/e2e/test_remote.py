@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -500,6 +501,35 @@ def test_refused_while_it_is_sent(r):
         assert (only(d).code, only(d).own) == (552, 0), d
         assert not sink.messages
         assert only(r.send(route=sink.route)).code == 250
+
+
+def test_stops_reading(hasty):
+    """It takes the beginning of the content and nothing more."""
+    gate = threading.Event()
+
+    def serve(listener):
+        c, _ = listener.accept()
+        with c:
+            c.sendall(b"220 a\r\n")
+            c.recv(1000)
+            c.sendall(b"250-a\r\n250 PIPELINING\r\n")
+            c.recv(1000)
+            c.sendall(b"250 a\r\n250 b\r\n354 c\r\n")
+            gate.wait(30)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        t = threading.Thread(target=serve, args=(listener,), daemon=True)
+        t.start()
+        host, port = listener.getsockname()
+        before = time.monotonic()
+        d = hasty.send(b"Subject: a\r\n\r\n" + b"0123456789\r\n" * 1000000,
+                       route=f"smtp:[{host}]:{port}")
+        assert time.monotonic() - before < 5
+        assert (only(d).code, only(d).own, d.dest) == (451, 1, FINE)
+        gate.set()
+        t.join(10)
 
 
 def test_last_words(r):
@@ -997,6 +1027,20 @@ def test_memory_stays():
         jobs = [remote.send(route=sink.route) for _ in range(300)]
         assert len(jobs) == 300
         assert size() < before + 64
+
+
+def test_parent_is_small():
+    """Its memory is what every fork starts with (STYLE, section 3)."""
+    if sanitized("remote"):
+        pytest.skip("the sanitizer's memory is not postern's")
+    with Remote() as remote, Sink() as sink:
+        for _ in range(20):
+            remote.send(route=sink.route)
+        with open(f"/proc/{remote.suite.daemons['remote'].pid}"
+                  "/smaps_rollup") as f:
+            text = f.read()
+        kb = int(re.search(r"Private_Dirty:\s+(\d+)", text).group(1))
+        assert kb < 2048, text
 
 
 def test_fds_of_a_process():
