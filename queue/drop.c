@@ -230,6 +230,15 @@ head_end(struct slice text)
 	return 0;
 }
 
+bool
+drop_may_end(const struct buf *text, size_t from)
+{
+	struct slice s = buf_slice(text);
+
+	/* One of the two line ends may have come before. */
+	return head_end(slice_sub(s, from > 0 ? from - 1 : 0, s.len)) != 0;
+}
+
 static enum drop_result
 first_line(struct slice text, const char **why)
 {

@@ -14,8 +14,9 @@
  *	size 1234                      octets of the message; the last line
  *
  * and an empty line.  Values are quoted as in queue files (postern-queue(5),
- * VALUES); lines end in LF, the message's in CRLF.  Unknown lines make a file
- * of a newer release: it is left.
+ * VALUES); lines end in LF, the message's in CRLF.  An unknown line is an
+ * error: whoever writes further ones raises the number in the first line, and
+ * such a file is left to a newer release.
  */
 #ifndef QUEUE_DROP_H
 #define QUEUE_DROP_H
@@ -28,9 +29,10 @@
 #include "common/base/status.h"
 
 #define DROP_MODE 0640
-/* Octets of the largest head a reader takes: 100,000 recipients of usual
- * length, 10,000 of the longest. */
-#define DROP_HEAD_MAX (4u * 1024 * 1024)
+/* Recipients a file; sendmail writes several where there are more.  The limit
+ * of the head is that of so many of the longest addresses, all quoted. */
+#define DROP_RCPTS_MAX 10000u
+#define DROP_HEAD_MAX (16u * 1024 * 1024)
 
 struct buf;
 struct env_recipient;
@@ -61,6 +63,9 @@ enum drop_result {
  */
 enum drop_result drop_read(struct buf *text, size_t rcpts_max,
     struct drop_head *h, const char **why);
+/* Could the empty line stand in what came behind the first `from` octets?  For
+ * who reads on after DROP_MORE. */
+bool drop_may_end(const struct buf *text, size_t from);
 void drop_head_free(struct drop_head *h);
 
 #endif

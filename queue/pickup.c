@@ -284,6 +284,8 @@ ended(struct parent *p, const struct slot *s, int code)
 	case PICKUP_SHORT:
 		short_file(p, s);
 		break;
+	case PICKUP_NEWER:
+		break;
 	case PICKUP_REFUSED:
 		p->users.more = true;
 		pause_user(p, s->st.st_uid);
@@ -364,7 +366,9 @@ found(struct parent *p, const char *name)
 		why = "its name is no id";
 	if (why == NULL)
 		(void)pickup_users_add(&p->users, st.st_uid, &id);
-	else if (!later)
+	else if (later)
+		p->users.more = true;
+	else
 		pickup_set_aside(p->p, name, &st, why);
 }
 

@@ -95,6 +95,7 @@ int64_t pickup_users_wake(const struct pickup_users *u, unsigned most);
 
 enum pickup_end {
 	PICKUP_TAKEN = 0,
+	PICKUP_NEWER = 98,    /* of a newer release: stays */
 	PICKUP_SHORT = 99,    /* fewer octets than its head says */
 	PICKUP_NO_MAIL = 100, /* it cannot be taken, now or later; said why */
 	PICKUP_REFUSED = 111, /* not now */

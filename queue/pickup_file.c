@@ -86,16 +86,15 @@ read_more(struct work *w)
 	return n;
 }
 
+/* Up to where the head may end.  PICKUP_TAKEN: go on. */
 static enum pickup_end
-read_head(struct work *w)
+read_on(struct work *w)
 {
-	size_t most = w->c->recipients_max > ENV_RECIPIENTS_MAX
-	    ? ENV_RECIPIENTS_MAX : (size_t)w->c->recipients_max;
-	const char *why = "";
-	enum drop_result r;
+	size_t from;
 	ssize_t n;
 
-	while ((r = drop_read(&w->text, most, &w->h, &why)) == DROP_MORE) {
+	do {
+		from = w->text.len;
 		n = read_more(w);
 		if (n == 0)
 			return PICKUP_SHORT;
@@ -105,9 +104,32 @@ read_head(struct work *w)
 			log_warn("%s", w->job->name);
 			return PICKUP_REFUSED;
 		}
+		/* The first piece shows whether it is one of ours at all. */
+	} while (from > 0 && !drop_may_end(&w->text, from));
+	return PICKUP_TAKEN;
+}
+
+/* recipients_max is a limit of one SMTP transaction: with smtpd there the same
+ * recipients would have come in several. */
+static enum pickup_end
+read_head(struct work *w)
+{
+	const char *why = "";
+	enum drop_result r;
+	enum pickup_end end;
+
+	while ((r = drop_read(&w->text, DROP_RCPTS_MAX, &w->h, &why)) ==
+	    DROP_MORE) {
+		end = read_on(w);
+		if (end != PICKUP_TAKEN)
+			return end;
 	}
-	if (r == DROP_NEWER)
-		return no_mail(w, "written by a newer release");
+	if (r == DROP_NEWER) {
+		LOG_WARN("newer-file", LS("name", w->job->name),
+		    LU("uid", w->job->uid), LS("why", "a newer release wrote "
+		    "it, or nobody; it is left"));
+		return PICKUP_NEWER;
+	}
 	if (r == DROP_BAD)
 		return no_mail(w, why);
 	if (w->h.size > w->c->message_size_max)

@@ -49,11 +49,12 @@ put_xtext(const char *s, struct buf *out)
 			buf_printf(out, "+%02X", (unsigned char)*s);
 }
 
+/* The head for the next recipients that are left, from *from on. */
 static void
 make_head(const struct letter *l, const struct sendmail_options *o,
-    struct buf *out)
+    size_t *from, struct buf *out)
 {
-	struct buf envid = BUF_INIT(3 * ENV_ENVID_MAX);
+	struct buf envid = BUF_INIT(3 * (size_t)ENV_ENVID_MAX);
 	struct drop_head h = {.from = buf_slice(&l->sender),
 	    .flags = o->ret, .notify = o->notify, .size = l->text.octets};
 
@@ -64,11 +65,11 @@ make_head(const struct letter *l, const struct sendmail_options *o,
 	if (o->envid != NULL)
 		put_xtext(o->envid, &envid);
 	h.envid = buf_slice(&envid);
-	h.rcpts = mem_array(l->nrcpts, sizeof(*h.rcpts));
-	for (size_t i = 0; i < l->nrcpts; i++)
-		if (l->rcpts[i].state == RCPT_LEFT)
+	h.rcpts = mem_array(DROP_RCPTS_MAX, sizeof(*h.rcpts));
+	for (; *from < l->nrcpts && h.nrcpts < DROP_RCPTS_MAX; ++*from)
+		if (l->rcpts[*from].state == RCPT_LEFT)
 			h.rcpts[h.nrcpts++].address =
-			    slice_of(l->rcpts[i].address);
+			    slice_of(l->rcpts[*from].address);
 	drop_write(&h, out);
 	free(h.rcpts);
 	buf_free(&envid);
@@ -107,33 +108,57 @@ write_file(struct durable *d, struct letter *l, struct slice head,
 	return durable_sync(d, DURABLE_ORDERED);
 }
 
+/* One file; false: errno. */
+static bool
+leave(struct letter *l, const struct sendmail_options *o,
+    const struct conf *c, int dirfd, struct slice head)
+{
+	struct mail_id id = id_new(clock_real_ms());
+	struct durable d = {.fd = -1};
+	int error;
+	bool ok = has_room(dirfd, c, l->text.octets + head.len) &&
+	    durable_open(&d, dirfd, DROP_MODE) == 0 &&
+	    write_file(&d, l, head, id.s) == 0;
+
+	error = errno;
+	if (d.fd >= 0)
+		durable_drop(&d, !ok && d.linked ? id.s : NULL);
+	if (ok && o->verbose)
+		printf("smtpd does not answer; left as %s/%s\n", c->drop_dir,
+		    id.s);
+	errno = error;
+	return ok;
+}
+
+static size_t
+next_left(const struct letter *l, size_t from)
+{
+	while (from < l->nrcpts && l->rcpts[from].state != RCPT_LEFT)
+		from++;
+	return from;
+}
+
 bool
 drop_letter(struct letter *l, const struct sendmail_options *o,
     const struct conf *c)
 {
 	struct buf head = BUF_INIT(SIZE_MAX / 2);
-	struct mail_id id = id_new(clock_real_ms());
-	struct durable d = {.fd = -1};
 	int dirfd = open(c->drop_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	bool ok = false;
+	size_t from = next_left(l, 0);
+	bool ok = dirfd >= 0;
 
 	durable_init();
-	if (dirfd >= 0) {
-		make_head(l, o, &head);
-		ok = has_room(dirfd, c, l->text.octets + head.len) &&
-		    durable_open(&d, dirfd, DROP_MODE) == 0 &&
-		    write_file(&d, l, buf_slice(&head), id.s) == 0;
+	while (ok && from < l->nrcpts) {
+		buf_reset(&head);
+		make_head(l, o, &from, &head);
+		ok = leave(l, o, c, dirfd, buf_slice(&head));
+		from = next_left(l, from);
 	}
-	if (!ok)
+	if (!ok) {
 		sendmail_say(o, "smtpd does not answer, and the message cannot "
 		    "be left in %s: %s", c->drop_dir, strerror(errno));
-	else if (o->verbose)
-		printf("smtpd does not answer; left as %s/%s\n", c->drop_dir,
-		    id.s);
-	if (!ok)
 		letter_code(l, EX_TEMPFAIL);
-	if (d.fd >= 0)
-		durable_drop(&d, !ok && d.linked ? id.s : NULL);
+	}
 	if (dirfd >= 0)
 		close(dirfd);
 	buf_free(&head);

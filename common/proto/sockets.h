@@ -12,7 +12,7 @@
 #define SOCKET_NOTICE "qmgr-notice.sock"
 /* contract control; qmgr, from root and user_queue (postern) */
 #define SOCKET_CONTROL "qmgr-control.sock"
-/* contract address; authd, from smtpd and qmgr */
+/* contract address; authd, from smtpd, qmgr and pickup */
 #define SOCKET_ADDRESS "authd-address.sock"
 /* contract login; authd, from pop3d */
 #define SOCKET_LOGIN "authd-login.sock"

@@ -361,8 +361,8 @@ BAD_FILES = {
     "more than it says": HEAD + "size 3\n\nx\r\ny\r\n",
     "8 bit not said": HEAD + "size 4\n\n\xfc\r\n",
     "empty line in the head": "postern-drop 1\n\nfrom <>\n",
-    "too many recipients": HEAD + "rcpt a@b\n" * 1001 + "size 3\n\nx\r\n",
-    "a head without end": HEAD + "rcpt a@b\n" * 500_000,
+    "too many recipients": HEAD + "rcpt a@b\n" * 10001 + "size 3\n\nx\r\n",
+    "a head without end": HEAD + "rcpt a@b\n" * 2_000_000,
     "a huge header": HEAD + "size 300005\n\nA: " + "b" * 300_000 + "\r\n",
     "too many hops": HEAD + f"size {60 * 13}\n\n" + "Received: x\r\n" * 60,
 }
@@ -384,8 +384,9 @@ def test_what_is_no_mail(s):
     names = {f"{i:020d}": k for i, k in enumerate(BAD_FILES)}
     for name, kind in names.items():
         leave(s, name, BAD_FILES[kind])
-    # What has too few octets may still be written to.
-    short = {"empty"}
+    # What has too few octets may still be written to, and a newer release
+    # may come back.
+    short = {"empty", "version 2"}
     wait_until(lambda: not [n for n in s.dropped() if names[n] not in short],
                30, lambda: f"{[names[n] for n in s.dropped()]}\n"
                + s.log("pickup")[-3000:])
@@ -513,8 +514,8 @@ def test_a_user_cannot_touch_others_files(s):
 
 @needs_root
 def test_one_users_flood_delays_nobody(s):
-    """A thousand files of one user, and one of another."""
-    count = 200 if sanitized() else 1000
+    """Hundreds of files of one user, and one of another."""
+    count = 100 if sanitized() else 400
     with down(s, "smtpd", "pickup"):
         done = as_user(HOSTILE, """
 import os, sys

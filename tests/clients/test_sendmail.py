@@ -529,6 +529,22 @@ def test_drop_takes_those_that_are_left(b):
     check_drop(b, ["carl@here.example"])
 
 
+def test_drop_many_recipients(b):
+    """Ten thousand a file."""
+    names = [f"u{i}@x.example" for i in range(25_000)]
+    text = "To: " + ",\n ".join(names) + "\n\nx\n"
+    # The header is larger than usual.
+    b.conf.write_text(b.conf.read_text() + "header_size_max = 2000000\n")
+    assert b.run("-t", text=text.encode()).returncode == 0
+    got, sizes = [], []
+    for f in b.dropped():
+        rcpts = [x[5:] for x in head_of(f)[0] if x.startswith("rcpt ")]
+        got += rcpts
+        sizes.append(len(rcpts))
+    assert sorted(got) == sorted(names)
+    assert sorted(sizes) == [5000, 10000, 10000]
+
+
 def test_drop_all_options(b):
     done = b.run("-f", "", "-N", "success,delay", "-R", "full", "-V", "a b",
                  "jürgen@x.example", text="A: ü\n\n".encode())
