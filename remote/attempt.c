@@ -253,6 +253,25 @@ lost(struct attempt *a, bool progress)
 	return job_nopen(a->j) > 0 ? USE_AGAIN : USE_DONE;
 }
 
+/* Content that nobody said was binary: from now on it is.  False: it was said,
+ * and converting it did not help. */
+static bool
+binary(struct attempt *a)
+{
+	bool known = (a->j->flags & ENV_BINARYMIME) != 0;
+
+	LOG_WARN("binary-content", LB("id", a->j->id), LS("host", a->j->host),
+	    LS("converted", known ? "yes" : "no"));
+	a->j->flags |= ENV_BINARYMIME;
+	if (!known)
+		return true;
+	job_fail(a->j, 451, 6, 5, "The message could not be converted for %s",
+	    a->j->host);
+	a->over = true;
+	learn(a, TRANSFER_DEST_UNKNOWN);
+	return false;
+}
+
 static enum use
 use_session(struct attempt *a)
 {
@@ -279,10 +298,7 @@ use_session(struct attempt *a)
 		case TRANSACTION_LOST:
 			return lost(a, progress);
 		case TRANSACTION_BARE:
-			LOG_WARN("binary-content", LB("id", a->j->id),
-			    LS("host", a->j->host));
-			a->j->flags |= ENV_BINARYMIME;
-			return USE_AGAIN;
+			return binary(a) ? USE_AGAIN : USE_DONE;
 		case TRANSACTION_DOUBT:
 			learn(a, TRANSFER_DEST_FINE);
 			a->over = true;

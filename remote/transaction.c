@@ -143,13 +143,13 @@ on_mail(struct transaction *t, size_t index, const struct reply *r)
 	return reply_class(r) != 3;
 }
 
-/* RFC 5321 4.5.3.1.10: 452, and 552 from old hosts.  An enhanced code that says
- * something else is believed. */
+/* RFC 5321 4.5.3.1.10: 452, and 552 from old hosts.  An enhanced code is
+ * believed, whatever it says (RFC 3463 3.6: X.5.3). */
 static bool
 too_many(const struct reply *r)
 {
-	return (r->code == 452 || r->code == 552) &&
-	    (!r->enhanced || (r->subject == 5 && r->detail == 3));
+	return r->enhanced ? r->subject == 5 && r->detail == 3
+	    : r->code == 452 || r->code == 552;
 }
 
 static bool

@@ -337,7 +337,7 @@ def count_accepted(limit, said):
 @pytest.mark.parametrize("way", ("piped", "plain", "chunked"))
 @pytest.mark.parametrize("said", [
     "452 4.5.3 too many", "452 too many", "552 5.5.3 too many",
-    "552 too many recipients"])
+    "552 too many recipients", "451 4.5.3 too many", "550 5.5.3 too many"])
 def test_too_many_recipients(r, way, said):
     with Sink(count_accepted(3, said), extensions=WAYS[way]) as sink:
         to = [f"u{i}@x.example" for i in range(8)]
@@ -353,7 +353,8 @@ def test_too_many_recipients(r, way, said):
 
 @pytest.mark.parametrize("said,code", [
     ("552 5.2.2 mailbox full", 552), ("452 4.2.2 mailbox full", 452),
-    ("552 full", 452)])
+    ("552 full", 452), ("552 5.5.3 too many", 452),
+    ("550 5.5.3 too many", 550)])
 def test_full_mailbox_is_not_too_many(r, said, code):
     with Sink({"rcpt": {"b@x.example": said}}) as sink:
         d = r.send(recipients=["b@x.example", "a@x.example"],
@@ -840,6 +841,17 @@ def test_lmtp_lost_between_answers(r, kind):
                    route=sink.route)
         assert only_codes(d) == [250, 451, 451]
         assert "may have arrived" in d.rcpt[3].text
+        assert only(r.send(route=sink.route)).code == 250
+
+
+def test_lmtp_takes_binary(r):
+    script = {"content": {"b@x.example": "452 4.2.2 full"}}
+    with Sink(script, lmtp=True,
+              extensions=CHUNKED + ("BINARYMIME",)) as sink:
+        d = r.send(BARE["LF"], ["a@x.example", "b@x.example"],
+                   flags=transfer.BINARYMIME, route=sink.route)
+        assert only_codes(d) == [250, 452]
+        assert sink.messages[0].content == BARE["LF"]
         assert only(r.send(route=sink.route)).code == 250
 
 
