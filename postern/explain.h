@@ -4,14 +4,14 @@
 
 #include "common/base/buf.h"
 #include "postern/history.h"
-#include "postern/paused.h"
+#include "postern/pauses.h"
 #include "postern/queue.h"
 
 struct explanation {
 	struct queue *q;
 	const struct queue_item *item;
 	struct history history; /* of file */
-	struct paused paused;   /* destinations that an admin stopped */
+	struct pauses paused;   /* destinations that an admin stopped */
 	struct buf text; /* sentences, one a line; foreign octets as they are */
 };
 

@@ -107,13 +107,13 @@ explain_pause(const struct explanation *e, const struct qrcpt *r)
 		return NULL;
 	while (at > 0 && r->address.p[at - 1] != '@')
 		at--;
-	p = paused_find(&e->paused, slice_sub(r->address, at,
+	p = pauses_find(&e->paused, slice_sub(r->address, at,
 	    r->address.len));
 	if (p == NULL && slice_eq(r->rule, SLICE("paused")))
-		p = paused_find(&e->paused, r->host);
+		p = pauses_find(&e->paused, r->host);
 	if (p == NULL && (slice_eq(r->rule, SLICE("paused")) ||
 	    (r->kind != 0 && r->kind != DELIVERY_ADDRESS)))
-		p = paused_find(&e->paused, SLICE("local"));
+		p = pauses_find(&e->paused, SLICE("local"));
 	return p;
 }
 

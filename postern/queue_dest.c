@@ -18,7 +18,7 @@
 #include "postern/control.h"
 #include "postern/match.h"
 #include "postern/out.h"
-#include "postern/paused.h"
+#include "postern/pauses.h"
 #include "postern/queue.h"
 
 /* The version of the contract that knows destinations. */
@@ -190,7 +190,7 @@ ask(struct control *qmgr, struct dests *all)
 }
 
 static void
-pauses_only(const struct paused *paused, struct dests *all)
+pauses_only(const struct pauses *paused, struct dests *all)
 {
 	for (size_t i = 0; i < paused->n; i++) {
 		struct control_dest_info info = {.dest = paused->v[i].name,
@@ -202,9 +202,9 @@ pauses_only(const struct paused *paused, struct dests *all)
 }
 
 static int
-load(const struct queue *q, struct paused *paused)
+load(const struct queue *q, struct pauses *paused)
 {
-	if (paused_load(q->dirfd, paused))
+	if (pauses_load(q->dirfd, paused))
 		return 0;
 	out_error("%s/paused: %s", q->p->conf.queue_dir, strerror(errno));
 	return EXIT_TEMPORARY;
@@ -214,7 +214,7 @@ static int
 list(const struct queue *q, const char *pattern)
 {
 	struct dests all = {.v = NULL};
-	struct paused paused = {.text = BUF_INIT(0)};
+	struct pauses paused = {.text = BUF_INIT(0)};
 	struct control qmgr;
 	int code = control_reach(q, false, &qmgr);
 
@@ -228,7 +228,7 @@ list(const struct queue *q, const char *pattern)
 	if (code == 0)
 		show(q, &all, pattern);
 	dests_free(&all);
-	paused_free(&paused);
+	pauses_free(&paused);
 	control_close(&qmgr);
 	return code;
 }
@@ -293,29 +293,29 @@ static int
 change_here(const struct queue *q, const struct change *c)
 {
 	struct slice name = slice_of(c->dest);
-	struct paused paused;
+	struct pauses paused;
 	int code = load(q, &paused);
-	bool is_paused = paused_find(&paused, name) != NULL;
+	bool is_paused = pauses_find(&paused, name) != NULL;
 
 	if (code != 0) {
-		paused_free(&paused);
+		pauses_free(&paused);
 		return code;
 	}
 	if (c->action == CONTROL_DEST_RETRY)
 		code = answer(q, c, CONTROL_FAILED, "qmgr is stopped");
 	else if (c->action == CONTROL_DEST_RESUME && !is_paused)
 		code = answer(q, c, CONTROL_NOT_FOUND, "is not paused");
-	else if (!paused_name_valid(name))
+	else if (!pauses_name_valid(name))
 		code = answer(q, c, CONTROL_FAILED,
 		    "is no name of a destination");
-	else if (!paused_change(q->dirfd, &paused, name,
+	else if (!pauses_change(q->dirfd, &paused, name,
 	    c->action == CONTROL_DEST_PAUSE ? c->reason : NULL))
 		code = answer(q, c, CONTROL_FAILED, strerror(errno));
 	else
 		code = answer(q, c, CONTROL_DONE, c->action ==
 		    CONTROL_DEST_PAUSE ? "is paused when qmgr starts"
 		    : "is no longer paused when qmgr starts");
-	paused_free(&paused);
+	pauses_free(&paused);
 	return code;
 }
 

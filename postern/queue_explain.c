@@ -123,7 +123,7 @@ explain(struct queue *q, const char *id, struct json *j)
 	if (code != 0)
 		return code;
 	e.item = &item;
-	if (!paused_load(q->dirfd, &e.paused))
+	if (!pauses_load(q->dirfd, &e.paused))
 		out_error("%s/paused: %s", q->p->conf.queue_dir,
 		    strerror(errno));
 	file = queue_read(q, &item, item.dir == QDIR_CORRUPT, why, &gone);
@@ -142,7 +142,7 @@ explain(struct queue *q, const char *id, struct json *j)
 	}
 	qfile_free(&file);
 	history_free(&e.history);
-	paused_free(&e.paused);
+	pauses_free(&e.paused);
 	buf_free(&e.text);
 	return code;
 }

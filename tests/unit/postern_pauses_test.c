@@ -1,4 +1,4 @@
-/* Unit tests of postern/paused.c: the file that qmgr, postern and admins
+/* Unit tests of postern/pauses.c: the file that qmgr, postern and admins
  * write. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,9 +8,9 @@
 
 #include <check.h>
 
-#include "postern/paused.h"
+#include "postern/pauses.h"
 
-Suite *postern_paused_suite(void);
+Suite *postern_pauses_suite(void);
 
 static char dir[64];
 static int dirfd_;
@@ -49,14 +49,14 @@ static void
 says(const char *want)
 {
 	struct buf out = BUF_INIT(4096);
-	struct paused p;
+	struct pauses p;
 
-	ck_assert(paused_load(dirfd_, &p));
+	ck_assert(pauses_load(dirfd_, &p));
 	for (size_t i = 0; i < p.n; i++)
 		buf_printf(&out, "%.*s=%.*s;", SLICE_FMT(p.v[i].name),
 		    SLICE_FMT(p.v[i].reason));
 	ck_assert_str_eq(out.s, want);
-	paused_free(&p);
+	pauses_free(&p);
 	buf_free(&out);
 }
 
@@ -80,25 +80,25 @@ END_TEST
 
 START_TEST(changes)
 {
-	struct paused p;
+	struct pauses p;
 
 	says("");
-	ck_assert(paused_load(dirfd_, &p));
-	ck_assert(paused_change(dirfd_, &p, SLICE("a.example"), "one\ttwo\n"));
-	paused_free(&p);
+	ck_assert(pauses_load(dirfd_, &p));
+	ck_assert(pauses_change(dirfd_, &p, SLICE("a.example"), "one\ttwo\n"));
+	pauses_free(&p);
 	says("a.example=one?two?;");
-	ck_assert(paused_load(dirfd_, &p));
-	ck_assert_ptr_nonnull(paused_find(&p, SLICE("A.Example")));
-	ck_assert_ptr_null(paused_find(&p, SLICE("example")));
-	ck_assert(paused_change(dirfd_, &p, SLICE("b.example"), "x"));
-	paused_free(&p);
-	ck_assert(paused_load(dirfd_, &p));
-	ck_assert(paused_change(dirfd_, &p, SLICE("A.EXAMPLE"), "again"));
-	paused_free(&p);
+	ck_assert(pauses_load(dirfd_, &p));
+	ck_assert_ptr_nonnull(pauses_find(&p, SLICE("A.Example")));
+	ck_assert_ptr_null(pauses_find(&p, SLICE("example")));
+	ck_assert(pauses_change(dirfd_, &p, SLICE("b.example"), "x"));
+	pauses_free(&p);
+	ck_assert(pauses_load(dirfd_, &p));
+	ck_assert(pauses_change(dirfd_, &p, SLICE("A.EXAMPLE"), "again"));
+	pauses_free(&p);
 	says("b.example=x;A.EXAMPLE=again;");
-	ck_assert(paused_load(dirfd_, &p));
-	ck_assert(paused_change(dirfd_, &p, SLICE("a.example"), NULL));
-	paused_free(&p);
+	ck_assert(pauses_load(dirfd_, &p));
+	ck_assert(pauses_change(dirfd_, &p, SLICE("a.example"), NULL));
+	pauses_free(&p);
 	says("b.example=x;");
 }
 END_TEST
@@ -106,43 +106,43 @@ END_TEST
 START_TEST(too_large)
 {
 	static char text[2 * 1024 * 1024];
-	struct paused p;
+	struct pauses p;
 
 	memset(text, 'a', sizeof(text));
 	put(text, sizeof(text));
-	ck_assert(!paused_load(dirfd_, &p));
+	ck_assert(!pauses_load(dirfd_, &p));
 	ck_assert_uint_eq(p.n, 0);
-	paused_free(&p);
+	pauses_free(&p);
 }
 END_TEST
 
 START_TEST(no_file)
 {
-	struct paused p;
+	struct pauses p;
 
 	ck_assert_int_eq(symlinkat("/etc/passwd", dirfd_, "paused"), 0);
-	ck_assert(!paused_load(dirfd_, &p));
-	paused_free(&p);
+	ck_assert(!pauses_load(dirfd_, &p));
+	pauses_free(&p);
 }
 END_TEST
 
 START_TEST(names)
 {
-	ck_assert(paused_name_valid(SLICE("a.example")));
-	ck_assert(paused_name_valid(SLICE("smtp:[192.0.2.1]:25")));
-	ck_assert(!paused_name_valid(SLICE("")));
-	ck_assert(!paused_name_valid(SLICE("#a")));
-	ck_assert(!paused_name_valid(SLICE(" a")));
-	ck_assert(!paused_name_valid(SLICE("a\tb")));
-	ck_assert(!paused_name_valid(SLICE("a\nb")));
-	ck_assert(!paused_name_valid(slice_mem("a\0b", 3)));
+	ck_assert(pauses_name_valid(SLICE("a.example")));
+	ck_assert(pauses_name_valid(SLICE("smtp:[192.0.2.1]:25")));
+	ck_assert(!pauses_name_valid(SLICE("")));
+	ck_assert(!pauses_name_valid(SLICE("#a")));
+	ck_assert(!pauses_name_valid(SLICE(" a")));
+	ck_assert(!pauses_name_valid(SLICE("a\tb")));
+	ck_assert(!pauses_name_valid(SLICE("a\nb")));
+	ck_assert(!pauses_name_valid(slice_mem("a\0b", 3)));
 }
 END_TEST
 
 Suite *
-postern_paused_suite(void)
+postern_pauses_suite(void)
 {
-	Suite *s = suite_create("postern_paused");
+	Suite *s = suite_create("postern_pauses");
 	TCase *t = tcase_create("paused");
 
 	tcase_add_checked_fixture(t, setup, teardown);

@@ -11,7 +11,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/status.h"
-#include "postern/paused.h"
+#include "postern/pauses.h"
 
 #define FILE_NAME "paused"
 #define FRESH_NAME "paused.new"
@@ -32,7 +32,7 @@ read_text(int fd, struct buf *out)
 }
 
 static void
-parse(struct paused *p)
+parse(struct pauses *p)
 {
 	struct slice text = buf_slice(&p->text), line;
 
@@ -51,13 +51,13 @@ parse(struct paused *p)
 }
 
 bool
-paused_load(int queue_fd, struct paused *p)
+pauses_load(int queue_fd, struct pauses *p)
 {
 	int fd = openat(queue_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW |
 	    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	bool good;
 
-	*p = (struct paused){.text = BUF_INIT(FILE_MAX)};
+	*p = (struct pauses){.text = BUF_INIT(FILE_MAX)};
 	if (fd == -1)
 		return errno == ENOENT;
 	good = read_text(fd, &p->text);
@@ -68,7 +68,7 @@ paused_load(int queue_fd, struct paused *p)
 }
 
 const struct pause *
-paused_find(const struct paused *p, struct slice name)
+pauses_find(const struct pauses *p, struct slice name)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (slice_ieq(p->v[i].name, name))
@@ -77,7 +77,7 @@ paused_find(const struct paused *p, struct slice name)
 }
 
 bool
-paused_name_valid(struct slice s)
+pauses_name_valid(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
@@ -120,7 +120,7 @@ write_text(int queue_fd, struct slice text)
 }
 
 bool
-paused_change(int queue_fd, const struct paused *p, struct slice name,
+pauses_change(int queue_fd, const struct pauses *p, struct slice name,
     const char *reason)
 {
 	struct buf text = BUF_INIT(FILE_MAX);
@@ -138,7 +138,7 @@ paused_change(int queue_fd, const struct paused *p, struct slice name,
 }
 
 void
-paused_free(struct paused *p)
+pauses_free(struct pauses *p)
 {
 	buf_free(&p->text);
 	free(p->v);
