@@ -417,6 +417,8 @@ parent_of(enum role role)
 		return ROLE_BOUNCE_PARENT;
 	case ROLE_REMOTE:
 		return ROLE_REMOTE_PARENT;
+	case ROLE_PICKUP_FILE:
+		return ROLE_PICKUP;
 	default:
 		return role;
 	}
@@ -429,7 +431,8 @@ takes_paths(enum role role)
 	    role != ROLE_LOCAL_VIRTUAL && role != ROLE_MAILBOX_VIRTUAL &&
 	    role != ROLE_SPAWNER_PARENT && role != ROLE_SMTPD_SESSION &&
 	    role != ROLE_POP3D_SESSION && role != ROLE_AUTHD_VERIFY &&
-	    role != ROLE_BOUNCE && role != ROLE_REMOTE;
+	    role != ROLE_BOUNCE && role != ROLE_REMOTE &&
+	    role != ROLE_PICKUP_FILE;
 }
 
 static bool
@@ -437,7 +440,8 @@ has_empty_root(enum role role)
 {
 	return role == ROLE_SMTPD_PARENT || role == ROLE_POP3D_PARENT ||
 	    role == ROLE_SMTPD_SESSION || role == ROLE_POP3D_SESSION ||
-	    role == ROLE_BOUNCE_PARENT || role == ROLE_BOUNCE;
+	    role == ROLE_BOUNCE_PARENT || role == ROLE_BOUNCE ||
+	    role == ROLE_PICKUP || role == ROLE_PICKUP_FILE;
 }
 
 static void
@@ -527,6 +531,7 @@ static const struct {
 	COMMON(POP3D_PARENT), COMMON(POP3D_SESSION), COMMON(MAILBOX_PARENT),
 	COMMON(POP3D_MAILBOX), COMMON(LOCAL_VIRTUAL), COMMON(MAILBOX_VIRTUAL),
 	COMMON(BOUNCE_PARENT), COMMON(BOUNCE),
+	COMMON(PICKUP), COMMON(PICKUP_FILE),
 
 	/* One process for one connection: nothing but its descriptors. */
 #define CONNECTION(role)                                                       \
@@ -536,7 +541,7 @@ static const struct {
 	T(role, kill_parent, KILL), T(role, be_daemon, KILL),                  \
 	T(role, pipe, OK), T(role, pair, OK)
 	CONNECTION(SMTPD_SESSION), CONNECTION(POP3D_SESSION),
-	CONNECTION(BOUNCE),
+	CONNECTION(BOUNCE), CONNECTION(PICKUP_FILE),
 
 	T(AUTHD_VERIFY, open_passwd, KILL), T(AUTHD_VERIFY, read_own, KILL),
 	T(AUTHD_VERIFY, unix, KILL), T(AUTHD_VERIFY, fork, KILL),
@@ -586,6 +591,8 @@ static const struct {
 	QUEUE(QUEUED_PARENT), QUEUE(QUEUED_WORKER), QUEUE(QMGR),
 	T(QUEUED_PARENT, fork, OK), T(QUEUED_WORKER, fork, KILL),
 	T(QMGR, fork, KILL),
+	QUEUE(PICKUP), T(PICKUP, fork, OK), T(PICKUP, thread, KILL),
+	T(PICKUP, clone_namespace, KILL),
 
 	/* The mailbox owners. */
 #define OWNER(role)                                                            \
