@@ -1,7 +1,8 @@
 /*
  * Contract "control": postern (client) tells qmgr (server) what an admin wants
- * done to messages and, since version 2, to destinations.  When qmgr is stopped, postern takes its lock on the queue
- * directory and changes the files itself with the same code (common/mail).
+ * done to messages and, since version 2, to destinations.  When qmgr is
+ * stopped, postern takes its lock on the queue directory and changes the files
+ * itself with the same code (common/mail).
  */
 #ifndef COMMON_PROTO_CONTROL_H
 #define COMMON_PROTO_CONTROL_H

@@ -140,7 +140,7 @@ change(struct qfile **qp)
 	struct status st = {451, 2, 0, "words"};
 	size_t i = qfile_nrcpts(q) - 1, before;
 	struct qattempt a = {qfile_rcpt(q, i)->number, 1, 2, "deferred",
-	    SLICE("host"), &st, "first"};
+	    SLICE("host"), &st, "first", false};
 	uint32_t attempts = qfile_rcpt(q, i)->attempts;
 	char why[STATUS_TEXT_MAX];
 	bool fresh = qfile_rcpt(q, i)->state != QSTATE_EXPANDED &&

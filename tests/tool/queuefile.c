@@ -112,7 +112,7 @@ attempt(struct qfile *q, size_t i)
 {
 	struct status st = {451, 2, 0, "Try later"};
 	struct qattempt a = {qfile_rcpt(q, i)->number, BORN + 5, BORN + 60005,
-		"deferred", SLICE("mx.example"), &st, "first"};
+		"deferred", SLICE("mx.example"), &st, "first", false};
 
 	return qfile_add_attempts(q, &a, 1) == 0;
 }

@@ -26,7 +26,7 @@ attempt(struct qfile *q, uint32_t number, int64_t at_ms, int64_t next_ms)
 {
 	struct status st = refused();
 	struct qattempt a = {number, at_ms, next_ms, "deferred",
-	    SLICE("mx 1\n.example"), &st, "first"};
+	    SLICE("mx 1\n.example"), &st, "first", false};
 
 	ck_assert_int_eq(qfile_add_attempts(q, &a, 1), 0);
 }
@@ -105,8 +105,8 @@ START_TEST(attempts_refused)
 	struct qfile *q = small_file();
 	struct status st = refused();
 	struct qattempt a[] = {
-		{1, AT(1), 0, "deferred", SLICE_EMPTY, &st, NULL},
-		{3, AT(1), 0, "deferred", SLICE_EMPTY, &st, NULL},
+		{1, AT(1), 0, "deferred", SLICE_EMPTY, &st, NULL, false},
+		{3, AT(1), 0, "deferred", SLICE_EMPTY, &st, NULL, false},
 	};
 	struct stat before, after;
 
@@ -695,7 +695,7 @@ START_TEST(words_forge_no_record)
 	struct qfile *q = small_file();
 	struct status st;
 	struct qattempt a = {1, AT(1), AT(61), "deferred",
-	    SLICE("\n@0000000007 00000000\nnote x\n\n"), &st, "first"};
+	    SLICE("\n@0000000007 00000000\nnote x\n\n"), &st, "first", false};
 	struct buf image;
 	char *at;
 
@@ -725,7 +725,7 @@ START_TEST(long_journal)
 	ck_assert_ptr_nonnull(v);
 	for (uint32_t i = 0; i < 2000; i++)
 		v[i] = (struct qattempt){1 + i % 2, AT(i), AT(i + 60),
-		    "deferred", SLICE("mx 1\n.example"), &st, "first"};
+		    "deferred", SLICE("mx 1\n.example"), &st, "first", false};
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(qfile_add_attempts(q, v, 2000), 0);
 	q = sample_again(&q);
@@ -766,7 +766,7 @@ START_TEST(append_falls_short)
 	struct buf image = sample_small();
 	struct status st = refused();
 	struct qattempt a = {1, AT(1), AT(61), "deferred",
-	    SLICE("mx 1\n.example"), &st, "first"};
+	    SLICE("mx 1\n.example"), &st, "first", false};
 	struct qfile *q = NULL;
 	struct stat s;
 	int fd = mkostemp(path, O_CLOEXEC), r[3];
