@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 
 from shim import BIN, FAULTS  # noqa: E402
+from sink import Sink  # noqa: E402
 from suite import Suite, sanitized  # noqa: E402
 
 CALLS = ("pwrite+fdatasync+sync_file_range+ftruncate+renameat2+unlinkat"
@@ -82,3 +83,50 @@ def test_outcomes(tmp_path, do, recipients, deferred):
             if not reached:
                 break
         assert n > 2, "the shim was never reached"
+
+
+# One recipient elsewhere takes it, one is refused, one is asked to wait: marks,
+# a notice, a second attempt.
+@pytest.mark.skipif(not os.environ.get("POSTERN_LONG"),
+                    reason="takes minutes: POSTERN_LONG=1 runs it")
+@pytest.mark.parametrize("do", FAULTS)
+def test_elsewhere(tmp_path, do):
+    tmp_path.chmod(0o777)
+    os.chmod(tmp_path.parent, 0o755)
+    counter = tmp_path / "counter"
+    asked = []
+
+    def later(_connection, _arg):
+        asked.append(1)
+        return "450 4.2.0 later" if len(asked) % 2 else None
+    script = {"rcpt": {"no@one.example": "550 5.1.1 nobody",
+                       "wait@one.example": later}}
+    with Sink(script) as sink, Suite(
+            {"retry_first": "100ms", "retry_max": "200ms",
+             "relay_networks": "127.0.0.0/8"}) as s:
+        s.write_table("routes", f"one.example {sink.route}\n")
+        s.postern("table", "routes")
+        for n in range(1, 60):
+            broken(s, counter, n, do)
+            s.send("ann@here.example", ["a@one.example", "no@one.example",
+                                        "wait@one.example"],
+                   b"Subject: %d\r\n\r\nHello.\r\n" % n)
+            end = time.monotonic() + 20
+            while s.queue() or len(s.messages("ann")) < n:
+                if not s.daemons["qmgr"].running():
+                    s.kill("qmgr")
+                    s.start("qmgr")
+                assert time.monotonic() < end, s.log("qmgr")[-3000:]
+                time.sleep(0.01)
+            for who in ("a@one.example", "wait@one.example"):
+                got = [m for m in sink.messages if who in m.recipients
+                       and b"\nSubject: %d\r" % n in m.content]
+                assert got, (who, n)
+            with open(counter, "rb") as f:
+                if f.read(1) != b"1":
+                    break
+        assert n > 2, "the shim was never reached"
+        s.kill("qmgr")  # its end might be the n-th call
+        s.start("qmgr")
+        # a crash between a notice and its mark may repeat it
+        assert len(s.messages("ann")) <= n + 5
