@@ -3,12 +3,13 @@ import os
 import pwd
 import re
 import socket
+import subprocess
 import time
 
 import pytest
 
 from sendmail import Installed, Mail, Stub
-from suite import Suite, is_root
+from suite import BIN, Suite, is_root, sanitized
 
 USAGE, DATAERR, NOUSER, NOHOST, UNAVAILABLE = 64, 65, 67, 68, 69
 IOERR, TEMPFAIL, PROTOCOL, NOPERM, CONFIG = 74, 75, 76, 77, 78
@@ -569,6 +570,45 @@ def test_drop_no_room(tmp_path):
     done = b.run("bob")
     assert done.returncode == TEMPFAIL, done
     assert b"No space" in done.stderr and not b.dropped()
+
+
+@pytest.mark.skipif(sanitized("sendmail"),
+                    reason="the shim is not for sanitizers")
+@pytest.mark.parametrize("do", ["kill-before", "kill-after", "errno=EIO",
+                                "errno=ENOSPC", "short"])
+def test_drop_faults(b, tmp_path, do):
+    """Each write, fsync and link goes wrong in turn: a file that can be seen is
+    whole, and 0 means that there is one."""
+    shim = BIN / "fault-shim.so"
+    if not shim.exists():
+        pytest.skip("no fault-shim.so")
+    counter = tmp_path / "counter"
+    text = b"Subject: x\n\n" + b"line\n" * 50_000
+    for n in range(1, 200):
+        counter.unlink(missing_ok=True)
+        done = subprocess.run(
+            [b.mta.dir / "sbin/sendmail", "-C", b.conf, "bob"], input=text,
+            stderr=subprocess.PIPE, timeout=60, env={
+                "PATH": "/usr/bin:/bin", "LD_PRELOAD": str(shim),
+                "POSTERN_FAULT": f"call=any,n={n},do={do}",
+                "POSTERN_FAULT_REACHED": str(counter)})
+        for f in [p for p in b.dropped() if p.name[0] != "."]:
+            head, got = head_of(f)
+            assert head[-1] == f"size {len(got)}", f"after call {n}"
+            assert got == text.replace(b"\n", b"\r\n")
+        whole = [p for p in b.dropped() if p.name[0] != "."]
+        assert len(whole) <= 1
+        if done.returncode == 0:
+            assert len(whole) == 1, f"after call {n}"
+        elif done.returncode > 0:
+            assert done.returncode in (TEMPFAIL, IOERR), (n, done)
+            assert not whole, f"after call {n}: {done}"
+        for p in b.dropped():
+            p.unlink()
+        if counter.read_bytes()[:1] != b"1":
+            assert n > 2
+            return
+    pytest.fail("still calls after 200")
 
 
 # ---- other modes ----
