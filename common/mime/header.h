@@ -22,7 +22,8 @@
 struct header_field {
 	struct slice name;  /* as written; empty: no field */
 	struct slice value; /* all between the colon and the last CRLF, folded
-	                     * as it came */
+	                     * as it came; behind a name, in the same memory:
+	                     * only blanks and the colon lie between them */
 	uint64_t offset;    /* of the name in the message */
 	uint64_t length;    /* whole, with the last CRLF */
 	bool cut;           /* name and value are only the field's start */

@@ -218,6 +218,110 @@ def test_collection(path):
     check_message(text, same)
 
 
+# ---- the description ----
+
+FIELDS = ["Content-Type", "Content-Transfer-Encoding", "Content-ID",
+          "Content-Description", "Content-Disposition", "Content-Language",
+          "Content-Location", "Content-MD5", "Date", "Subject", "From",
+          "Sender", "Reply-To", "To", "Cc", "Bcc", "In-Reply-To",
+          "Message-ID", "References"]
+
+
+def structure(text, lf=False):
+    """[parent, number, kind, start, body, end, header on the wire, body there,
+    header lines, body lines, fields] of each part."""
+    out = []
+    for line in run("structure", *(["lf"] if lf else []),
+                    text=text)[0].decode().splitlines():
+        w = line.split(" ")
+        out.append([int(w[0]), int(w[1]), w[2], *map(int, w[3:10]),
+                    {int(k): urllib.parse.unquote_to_bytes(v) for k, v in
+                     (x.split("=", 1) for x in w[10:])}])
+    return out
+
+
+def unfolded(value):
+    value = re.sub(rb"\r?\n(?=[ \t])", b"",
+                   value.encode("utf-8", "surrogateescape"))
+    return re.sub(rb"[\0\r\n]", b" ", value).strip(b" \t")
+
+
+def check_structure(text):
+    ours = structure(text)
+    python = list(parse(text).walk())
+    assert len(ours) == len(python)
+    for i, (a, m) in enumerate(zip(ours, python)):
+        parent, _, _, start, body, end, header_wire, body_wire, _, lines, \
+            fields = a
+        assert parent < i or i == 0
+        assert (header_wire, body_wire) == (body - start, end - body)
+        assert lines == text[body:end].count(b"\r\n")
+        message = i == 0 or ours[parent][2] == "message"
+        for k, name in enumerate(FIELDS[:None if message else 8]):
+            # Raw 8-bit values become Header objects in Python.
+            value = next((v for n, v in m._headers
+                          if n.lower() == name.lower()), None)
+            value = None if value is None else unfolded(value)
+            if value is not None and len(value) > 7000:
+                continue  # cut
+            assert fields.get(k) == value, name
+        if a[2] == "leaf":
+            octets = (m._payload or "").encode("ascii", "surrogateescape")
+            assert text[body:end] in (octets, octets + b"\r\n")
+    local = text.replace(b"\r\n", b"\n")
+    if local.replace(b"\n", b"\r\n") != text or b"\r" in local:
+        return  # it has no lines only
+    for a, b in zip(ours, structure(local, lf=True), strict=True):
+        assert a[:3] + a[6:-1] == b[:3] + b[6:-1]
+        assert a[-1] == b[-1] or any(len(v) > 7000 for v in a[-1].values())
+        assert text[:a[3]].replace(b"\r\n", b"\n") == local[:b[3]]
+        assert text[:a[5]].replace(b"\r\n", b"\n") == local[:b[5]]
+
+
+@pytest.mark.parametrize("path", collection(), ids=lambda p: str(
+    p.relative_to(DATA)) if p else "missing")
+def test_structure(path):
+    if path is None:
+        pytest.skip(f"left out: no MIME collections below {DATA}")
+    name = str(path.relative_to(DATA))
+    text = wire(path)
+    if name in DIFFERENT or "/mbox/" in name:
+        structure(text)
+    else:
+        check_structure(text)
+
+
+SECTIONS = (b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+            b"--a\r\n\r\none\r\n"
+            b"--a\r\nContent-Type: message/rfc822\r\n\r\n"
+            b"Subject: inner\r\nContent-Type: multipart/x; boundary=b\r\n"
+            b"\r\n--b\r\n\r\ntwo-one\r\n--b\r\n\r\ntwo-two\r\n--b--"
+            b"\r\n--a\r\nContent-Type: message/rfc822\r\n\r\n"
+            b"Subject: single\r\n\r\nthree\r\n--a--\r\n")
+
+
+@pytest.mark.parametrize("path,want", [
+    ("1", b"one"), ("2.1", b"two-one"), ("2.2", b"two-two"), ("3.1", b"three"),
+    ("3", b"Subject: single\r\n\r\nthree"), ("4", None), ("1.1", None),
+    ("2.3", None), ("3.2", None), ("3.1.1", None), ("2.1.1", None)])
+def test_section(path, want):
+    got = run("section", path, text=SECTIONS)[0].decode().strip()
+    if want is None:
+        assert got == "none"
+    else:
+        _, body, end = map(int, got.split())
+        assert SECTIONS[body:end] == want
+
+
+def test_section_of_single():
+    for text in (b"A: b\r\n\r\ntext\r\n",
+                 b"Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx\r\n"):
+        start, body, end = map(int, run("section", "1", text=text)[0].split())
+        assert (start, end) == (0, len(text))
+    assert run("section", "1.1", text=text)[0] != b"none\n"
+    assert run("section", "1.2", text=text)[0] == b"none\n"
+
+
 # ---- values of Content-Type ----
 
 # Of a type without a subtype we take nothing (RFC 2045 5.2), encoded words are
@@ -492,6 +596,7 @@ def test_random(seed):
         octets += b"\r\n"
         want[-1] = (name, len(octets), zlib.crc32(octets))
     assert ours == want
+    check_structure(text)
     for to in "78":
         out, header_8bit = convert(to, text)
         check_carried(out, to, header_8bit)

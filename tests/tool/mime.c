@@ -9,6 +9,11 @@
  *	                         encoding, where header section, body and end
  *	                         are (octets), lines of the body, length and
  *	                         CRC-32 of the decoded body of a leaf
+ *	mime structure [lf]      a line for each part: parent, number, kind,
+ *	                         start, body, end, sizes of header section and
+ *	                         body on the wire, lines of both; its fields as
+ *	                         number=value, percent-encoded
+ *	mime section PATH        a part's start, body, end, or "none"
  *	mime type                type, subtype and parameters of a Content-Type's
  *	                         value, percent-encoded, a line each
  *	mime words               a field's value with its encoded words decoded
@@ -33,6 +38,7 @@
 #include "common/mime/convert.h"
 #include "common/mime/parts.h"
 #include "common/mime/qp.h"
+#include "common/mime/structure.h"
 #include "common/mime/words.h"
 
 #define INPUT_MAX (1u << 30)
@@ -266,6 +272,80 @@ do_type(void)
 	return 0;
 }
 
+/* As it is after it was kept and read back. */
+static struct structure *
+build(bool lf)
+{
+	struct structure_builder *b = structure_builder_new(lf);
+	struct buf in = read_all(), saved = BUF_INIT(INPUT_MAX);
+	struct structure *s;
+
+	for (size_t at = 0; at < in.len; at += PIECE) {
+		struct slice piece = slice_sub(buf_slice(&in), at, at + PIECE);
+
+		structure_builder_feed(b, piece.p, piece.len);
+	}
+	s = structure_builder_take(&b);
+	structure_save(s, &saved);
+	structure_free(&s);
+	s = structure_load(buf_slice(&saved));
+	if (s == NULL)
+		die(EXIT_TEMPORARY, "what was saved cannot be loaded");
+	buf_free(&saved);
+	buf_free(&in);
+	return s;
+}
+
+static int
+do_structure(bool lf)
+{
+	struct structure *s = build(lf);
+
+	for (size_t i = 0; i < s->nparts; i++) {
+		const struct structure_part *p = &s->parts[i];
+
+		printf("%u %u %s %llu %llu %llu %llu %llu %llu %llu",
+		    p->parent, p->number, kinds[p->kind],
+		    (unsigned long long)p->start, (unsigned long long)p->body,
+		    (unsigned long long)p->end,
+		    (unsigned long long)p->header_wire,
+		    (unsigned long long)p->body_wire,
+		    (unsigned long long)p->header_lines,
+		    (unsigned long long)p->body_lines);
+		for (size_t k = 0; k < STRUCTURE_FIELDS; k++) {
+			if (p->fields[k].p == NULL)
+				continue;
+			printf(" %zu=", k);
+			print_escaped(p->fields[k]);
+		}
+		printf("\n");
+	}
+	structure_free(&s);
+	return 0;
+}
+
+static int
+do_section(const char *path)
+{
+	struct slice rest = slice_of(path), one;
+	struct structure *s = build(false);
+	const struct structure_part *p;
+	uint32_t numbers[200];
+	size_t n = 0;
+
+	while (n < 200 && slice_cut(&rest, '.', &one))
+		if (!num_u32(one, 1, UINT32_MAX, &numbers[n++]))
+			die(EXIT_PERMANENT, "%s is no section", path);
+	p = structure_section(s, numbers, n);
+	if (p == NULL)
+		printf("none\n");
+	else
+		printf("%llu %llu %llu\n", (unsigned long long)p->start,
+		    (unsigned long long)p->body, (unsigned long long)p->end);
+	structure_free(&s);
+	return 0;
+}
+
 static int
 do_text(const char *charset)
 {
@@ -418,11 +498,16 @@ main(int argc, char *argv[])
 		return do_parts(argc > 2 && strcmp(argv[2], "lf") == 0);
 	if (strcmp(what, "type") == 0)
 		return do_type();
+	if (strcmp(what, "structure") == 0)
+		return do_structure(argc > 2 && strcmp(argv[2], "lf") == 0);
+	if (strcmp(what, "section") == 0 && argc > 2)
+		return do_section(argv[2]);
 	if (strcmp(what, "words") == 0)
 		return do_text(NULL);
 	if (strcmp(what, "charset") == 0 && argc > 2)
 		return do_text(argv[2]);
 	if (strcmp(what, "bench") == 0 && argc > 2)
 		return do_bench(argv[2], argc > 3 ? number(argv[3]) : 1000);
-	die(EXIT_PERMANENT, "usage: mime convert|look|parts|type|words|charset|bench ...");
+	die(EXIT_PERMANENT, "usage: mime convert|look|parts|structure|section|"
+	    "type|words|charset|bench ...");
 }
