@@ -45,7 +45,7 @@ ALL_LDFLAGS = $(LDHARDEN) -Wl,--as-needed $(LDFLAGS)
 LDLIBS     = -lbsd -lseccomp -lz -lcdb -lcrypt -lssl -lcrypto -lunbound -lidn2
 
 # program = folder/main file.  A folder's other files are obj/FOLDER.a.
-PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern dnsd remote bounce pickup sendmail
+PROGRAMS   = smtpd queued qmgr local spawner authd pop3d pop3d-mailbox postern dnsd remote bounce pickup sendmail keyd
 MAIN_smtpd = smtpd/main
 MAIN_queued = queue/queued_main
 MAIN_qmgr  = qmgr/main
@@ -57,11 +57,12 @@ MAIN_pop3d-mailbox = pop3d/mailbox_main
 MAIN_postern = postern/main
 MAIN_dnsd  = dnsd/main
 MAIN_remote = remote/main
+MAIN_keyd  = keyd/main
 MAIN_bounce = queue/bounce_main
 MAIN_pickup = queue/pickup_main
 MAIN_sendmail = queue/sendmail_main
 
-FOLDERS    = smtpd queue qmgr local authd pop3d postern dnsd remote
+FOLDERS    = smtpd queue qmgr local authd pop3d postern dnsd remote keyd
 SRC_common = $(wildcard common/*/*.c)
 src        = $(filter-out $(1)/main.c $(1)/%_main.c,$(wildcard $(1)/*.c))
 SRC_all    = $(SRC_common) $(wildcard $(addsuffix /*.c,$(FOLDERS)))

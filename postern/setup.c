@@ -168,6 +168,9 @@ setup_run(const struct conf *c)
 	result |= make_dir(c->table_dir, (struct place){root, 0755});
 	for (i = 0; i < TABLE_KINDS; i++)
 		result |= make_table(c->table_dir, (enum table_kind)i, auth);
+	/* What is secret in them are files of user_key alone. */
+	result |= make_dir(c->tls_dir, (struct place){root, 0755});
+	result |= make_dir(c->dkim_dir, (struct place){root, 0755});
 	result |= make_dir(c->mail_root, (struct place){mail, 0711});
 	return result == 0 ? 0 : EXIT_PERMANENT;
 }

@@ -51,6 +51,7 @@ enum conf_helo_check { CONF_HELO_NONE, CONF_HELO_SYNTAX, CONF_HELO_FQDN };
 enum conf_commit { CONF_COMMIT_AUTO, CONF_COMMIT_ORDERED, CONF_COMMIT_STRICT };
 enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
 enum conf_apop { CONF_POP3_APOP_AUTO, CONF_POP3_APOP_YES, CONF_POP3_APOP_NO };
+enum conf_tls { CONF_TLS_1_0, CONF_TLS_1_1, CONF_TLS_1_2, CONF_TLS_1_3 };
 /* password_scheme: enum password_scheme of common/conf/password.h */
 
 /* One [listen NAME] section. */

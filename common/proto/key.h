@@ -63,7 +63,7 @@ enum key_scheme {
 #define KEY_CONTENT_MAX 256
 #define KEY_SIGNATURE_MAX 1024 /* RSA with 8192 bits */
 #define KEY_SESSION_ID_MAX 32
-#define KEY_SESSION_MAX 1900   /* octets of one TLS session; larger ones (with
+#define KEY_SESSION_MAX 440    /* octets of one TLS session; larger ones (with
                                 * a client's certificate) are not kept */
 #define KEY_CONTEXT_MAX 16
 #define KEY_WHY_MAX 300

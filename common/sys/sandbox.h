@@ -39,6 +39,8 @@ enum role {
 	ROLE_BOUNCE,           /* one notice about one message */
 	ROLE_PICKUP,           /* opens what was left, reads nothing of it */
 	ROLE_PICKUP_FILE,      /* one file of the drop directory */
+	ROLE_KEYD_PARENT,
+	ROLE_KEYD,             /* one worker: reads keys, signs */
 	ROLE_COUNT
 };
 

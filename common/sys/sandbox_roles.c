@@ -30,6 +30,7 @@
 #define U CALLS_BECOME
 #define N CALLS_NET
 #define O CALLS_OPENED
+#define K CALLS_LOCK
 
 /*
  * The spawner's filter and Landlock would be inherited by the programs it
@@ -111,6 +112,14 @@ const struct sandbox_role sandbox_roles[ROLE_COUNT] = {
 	[ROLE_PICKUP_FILE] = {"pickup file",
 	    ROOT_EMPTY, FILES_NONE, FILTER_LISTED,
 	    B | S | P, false, false, 512, 64},
+	/* Its workers connect to nobody, and nobody's octets of the network
+	 * come here. */
+	[ROLE_KEYD_PARENT] = {"keyd parent",
+	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
+	    B | S | L | A | R | F | G | K, false, false, 4096, 0},
+	[ROLE_KEYD] = {"keyd worker",
+	    ROOT_EMPTY, FILES_PATHS, FILTER_LISTED,
+	    B | S | L | A | R, false, false, 4096, 0},
 };
 
 #define WHATEVER ANY, 0, 0, 0
@@ -292,6 +301,9 @@ const struct sandbox_call sandbox_calls[] = {
 	{G, "getresgid", WHATEVER},
 	{G, "capget", WHATEVER},
 	{G, "capset", WHATEVER},
+
+	{K, "mlock", WHATEVER},
+	{K, "mlockall", WHATEVER},
 
 	{U, "setresuid", WHATEVER}, /* see sandbox_compile_ids */
 	{U, "setresgid", WHATEVER},

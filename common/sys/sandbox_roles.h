@@ -47,6 +47,7 @@ enum sandbox_filter {
 #define CALLS_FORK 0x100u    /* children, no threads and no namespaces */
 #define CALLS_CAGE 0x200u    /* what the children's sandbox_enter calls */
 #define CALLS_OPENED 0x1000u /* read files that are open already anywhere */
+#define CALLS_LOCK 0x2000u   /* keep memory out of the swap */
 #define CALLS_NET 0x800u     /* new TCP and UDP sockets */
 #define CALLS_BECOME 0x400u  /* another user, by argument from uid_min on */
 

@@ -10,29 +10,53 @@
 #include "common/io/chan.h"
 #include "common/tls/keys.h"
 
+#define OPENS_MAX 2
+
 struct keys {
-	struct chan *chan;   /* NULL: keyd cannot be asked (any more) */
-	const char *context; /* borrowed */
-	int64_t deadline_ms;
+	struct keys_args args;
+	struct chan *chan; /* NULL: not open */
+	unsigned opened;   /* so many times */
+	bool heard;        /* an answer on the channel that is open */
 	struct tls_keys ops;
 	union key_msg msg;   /* the last answer: its slices are the channel's */
 };
+
+static bool
+is_open(struct keys *k)
+{
+	int fd;
+
+	if (k->chan != NULL)
+		return true;
+	if (k->heard || k->opened == OPENS_MAX)
+		return false;
+	k->opened++;
+	fd = k->args.open(k->args.arg);
+	if (fd == -1)
+		return false;
+	k->chan = chan_new(fd, &key_contract, CHAN_CLIENT);
+	return true;
+}
 
 /* The answer of this type; false: keyd is gone, late, or not itself. */
 static bool
 ask(struct keys *k, uint16_t question, const void *msg, uint16_t answer)
 {
+	enum chan_result result = CHAN_CLOSED;
 	int fds[CHAN_MAX_FDS];
 	size_t nfds;
 	uint16_t type = 0;
 
-	if (k->chan == NULL)
-		return false;
-	chan_queue(k->chan, question, msg, NULL, 0);
-	if (chan_wait(k->chan, &type, &k->msg, sizeof(k->msg), fds, &nfds,
-	    k->deadline_ms) == CHAN_OK && type == answer)
-		return true;
-	chan_free(&k->chan);
+	while (result == CHAN_CLOSED && is_open(k)) {
+		chan_queue(k->chan, question, msg, NULL, 0);
+		result = chan_wait(k->chan, &type, &k->msg, sizeof(k->msg),
+		    fds, &nfds, k->args.deadline_ms);
+		if (result == CHAN_OK && type == answer) {
+			k->heard = true;
+			return true;
+		}
+		chan_free(&k->chan);
+	}
 	return false;
 }
 
@@ -80,7 +104,7 @@ put(void *arg, struct slice id, struct slice session)
 {
 	struct keys *k = arg;
 	struct key_put q = {.id = id, .session = session,
-	    .context = slice_of(k->context)};
+	    .context = slice_of(k->args.context)};
 
 	if (k->chan != NULL)
 		chan_queue(k->chan, KEY_PUT, &q, NULL, 0);
@@ -90,7 +114,7 @@ static struct slice
 take(void *arg, struct slice id)
 {
 	struct keys *k = arg;
-	struct key_take q = {.id = id, .context = slice_of(k->context)};
+	struct key_take q = {.id = id, .context = slice_of(k->args.context)};
 
 	if (id.len > KEY_SESSION_ID_MAX || !ask(k, KEY_TAKE, &q, KEY_TAKEN))
 		return SLICE_EMPTY;
@@ -98,14 +122,11 @@ take(void *arg, struct slice id)
 }
 
 struct keys *
-keys_new(int fd, const char *context, int64_t deadline_ms)
+keys_new(const struct keys_args *args)
 {
 	struct keys *k = mem_alloc(sizeof(*k));
 
-	if (fd != -1)
-		k->chan = chan_new(fd, &key_contract, CHAN_CLIENT);
-	k->context = context;
-	k->deadline_ms = deadline_ms;
+	k->args = *args;
 	k->ops = (struct tls_keys){ask_certs, ask_sign, put, take, k};
 	return k;
 }

@@ -22,6 +22,10 @@ struct stream;
 struct tls_context;
 struct tls; /* TLS on one stream, which owns it */
 
+#define TLS_WHY_SIZE 200
+#define TLS_FINGERPRINT_LEN 32
+#define TLS_NAME_SIZE 256
+
 enum tls_version { TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 };
 
 struct tls_settings {
@@ -46,11 +50,18 @@ struct tls_context *tls_client_new(const struct tls_settings *settings,
 void tls_context_free(struct tls_context **ctx);
 
 /*
- * Parent of servers: these certificates are the ones that most clients get.
- * Sessions forked later have them parsed already and ask only whether they are
- * still good.  False: not parsed, those before stay.
+ * Parent of servers: certificates that many clients get.  Sessions forked later
+ * have them parsed already and ask only whether they are still good.  first:
+ * those for clients that name nobody; the others share TLS_PRELOADS - 1 places,
+ * by folder.  False: not parsed, those before stay.
  */
-bool tls_context_preload(struct tls_context *ctx, const struct key_certs *c);
+#define TLS_PRELOADS 4
+bool tls_context_preload(struct tls_context *ctx, bool first,
+    const struct key_certs *c);
+/* Did a session get certificates that were not preloaded?  Then its client's
+ * name is in out, and what it was is forgotten.  Sessions write there: it may
+ * be anything. */
+bool tls_context_wish(struct tls_context *ctx, char out[TLS_NAME_SIZE]);
 
 enum tls_result {
 	TLS_OK,
@@ -61,9 +72,6 @@ enum tls_result {
 };
 const char *tls_result_text(enum tls_result r);
 
-#define TLS_WHY_SIZE 200
-#define TLS_FINGERPRINT_LEN 32
-#define TLS_NAME_SIZE 256
 
 struct tls_info {
 	char version[12];      /* "TLSv1.3" */

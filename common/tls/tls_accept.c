@@ -28,54 +28,88 @@ local_fault(struct tls *t, const char *what, struct slice why)
 /* ---- certificates ---- */
 
 static bool
-is_known(const struct tls_context *ctx, struct slice fingerprint)
+has(const struct tls_preload *p, struct slice fingerprint)
 {
-	size_t i;
-
-	for (i = 0; i < ctx->nknown; i++)
-		if (slice_eq(fingerprint, slice_mem(ctx->known[i].fingerprint,
+	for (size_t i = 0; i < p->n; i++)
+		if (slice_eq(fingerprint, slice_mem(p->v[i].fingerprint,
 		    TLS_FINGERPRINT_LEN)))
 			return true;
 	return false;
 }
 
-/* The preloaded ones and no others? */
-static bool
-all_known(const struct tls_context *ctx, const struct key_certs *c)
+/* The preloaded ones that are these and no others, or NULL. */
+static struct tls_preload *
+find_preload(struct tls_context *ctx, const struct key_certs *c)
 {
 	const struct key_row *rows = c->rows.v;
-	size_t i;
+	struct tls_preload *p;
+	size_t i, k;
 
-	if (c->rows.n != ctx->nknown)
-		return false;
-	for (i = 0; i < c->rows.n; i++)
-		if (!is_known(ctx, rows[i].fingerprint))
-			return false;
-	return true;
+	for (i = 0; i < TLS_PRELOADS; i++) {
+		p = &ctx->preloads[i];
+		for (k = 0; k < c->rows.n && has(p, rows[k].fingerprint); k++)
+			;
+		if (p->ssl != NULL && p->n == c->rows.n && k == c->rows.n)
+			return p;
+	}
+	return NULL;
+}
+
+/* Known, and yet none of a set that is good as a whole. */
+static struct tls_identity *
+find_identity(struct tls_context *ctx, struct slice fingerprint)
+{
+	for (size_t i = 0; i < TLS_PRELOADS; i++)
+		for (size_t k = 0; k < ctx->preloads[i].n; k++) {
+			struct tls_identity *id = &ctx->preloads[i].v[k];
+
+			if (slice_eq(fingerprint, slice_mem(id->fingerprint,
+			    TLS_FINGERPRINT_LEN)))
+				return id;
+		}
+	return NULL;
 }
 
 static bool
 use_row(struct tls *t, const struct key_row *row)
 {
-	struct tls_context *ctx = t->ctx;
 	struct tls_identity id = {.leaf = NULL}, *use = &id;
 	bool good;
-	size_t i;
 
-	if (row->chain.len > 0) {
-		if (!tls_identity_read(ctx, row, &id))
-			return false;
-	} else {
-		for (i = 0; i < ctx->nknown; i++)
-			if (slice_eq(row->fingerprint,
-			    slice_mem(ctx->known[i].fingerprint,
-			    TLS_FINGERPRINT_LEN)))
-				use = &ctx->known[i];
-	}
-	good = use->leaf != NULL && SSL_use_cert_and_key(t->ssl, use->leaf,
+	if (row->chain.len == 0)
+		use = find_identity(t->ctx, row->fingerprint);
+	else if (!tls_identity_read(t->ctx, row, &id))
+		return false;
+	good = use != NULL && SSL_use_cert_and_key(t->ssl, use->leaf,
 	    use->key, use->chain, 1) == 1;
 	tls_identity_free(&id);
 	return good;
+}
+
+/* The parent may like to have them, for those to come. */
+static void
+wish_for(struct tls_context *ctx, const char *name)
+{
+	snprintf(ctx->wish->name, sizeof(ctx->wish->name), "%s", name);
+	__atomic_add_fetch(&ctx->wish->missed, 1, __ATOMIC_RELAXED);
+}
+
+static int
+use_certificates(struct tls *t, const char *name, const struct key_certs *c)
+{
+	struct tls_preload *p = find_preload(t->ctx, c);
+	const struct key_row *rows = c->rows.v;
+
+	if (p != NULL)
+		return SSL_get_SSL_CTX(t->ssl) == p->ssl ||
+		    SSL_set_SSL_CTX(t->ssl, p->ssl) != NULL;
+	wish_for(t->ctx, name);
+	SSL_certs_clear(t->ssl);
+	for (size_t i = 0; i < c->rows.n; i++)
+		if (!use_row(t, &rows[i]))
+			return local_fault(t, "certificate cannot be used",
+			    c->folder);
+	return 1;
 }
 
 /* The client has said its name: which certificates are there for it? */
@@ -84,30 +118,23 @@ on_certificate(SSL *ssl, void *arg)
 {
 	struct tls *t = SSL_get_app_data(ssl);
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	struct slice known[KEY_ROWS_MAX];
-	struct slices list = {known, t->ctx->nknown};
+	struct slice known[KEY_KNOWN_MAX];
+	struct slices list = {known, 0};
 	struct key_certs c;
-	const struct key_row *rows;
-	enum key_result result;
-	size_t i;
 
 	(void)arg;
-	for (i = 0; i < list.n; i++)
-		known[i] = slice_mem(t->ctx->known[i].fingerprint,
-		    TLS_FINGERPRINT_LEN);
-	result = keys_of(t)->certs(keys_of(t)->arg,
-	    slice_of(name != NULL ? name : ""), &list, &c);
-	if (result != KEY_OK)
+	if (name == NULL)
+		name = "";
+	for (size_t i = 0; i < TLS_PRELOADS; i++)
+		for (size_t k = 0; k < t->ctx->preloads[i].n &&
+		    list.n < KEY_KNOWN_MAX; k++)
+			known[list.n++] = slice_mem(
+			    t->ctx->preloads[i].v[k].fingerprint,
+			    TLS_FINGERPRINT_LEN);
+	if (keys_of(t)->certs(keys_of(t)->arg, slice_of(name), &list, &c) !=
+	    KEY_OK)
 		return local_fault(t, "no certificate", c.why);
-	if (all_known(t->ctx, &c))
-		return 1;
-	SSL_certs_clear(ssl);
-	rows = c.rows.v;
-	for (i = 0; i < c.rows.n; i++)
-		if (!use_row(t, &rows[i]))
-			return local_fault(t, "certificate cannot be used",
-			    c.folder);
-	return 1;
+	return use_certificates(t, name, &c);
 }
 
 static int

@@ -176,6 +176,8 @@ context_new(const struct tls_settings *settings, const char *key, bool server)
 	    : "");
 	ctx->settings.ciphers = ctx->ciphers;
 	ctx->server = server;
+	if (server)
+		ctx->wish = mem_shared(sizeof(*ctx->wish));
 	load_providers(ctx);
 	ctx->wire = tls_wire_method();
 	if (ctx->wire == NULL)
@@ -202,13 +204,15 @@ tls_client_new(const struct tls_settings *settings, const char *key)
 	return context_new(settings, key, false);
 }
 
-static void
-forget(struct tls_identity known[], size_t n)
-{
-	size_t i;
+/* ---- certificates that many get ---- */
 
-	for (i = 0; i < n; i++)
-		tls_identity_free(&known[i]);
+static void
+forget(struct tls_preload *p)
+{
+	SSL_CTX_free(p->ssl);
+	for (size_t i = 0; i < p->n; i++)
+		tls_identity_free(&p->v[i]);
+	*p = (struct tls_preload){.n = 0};
 }
 
 void
@@ -219,7 +223,8 @@ tls_context_free(struct tls_context **ctxp)
 	if (ctx == NULL)
 		return;
 	SSL_CTX_free(ctx->ssl);
-	forget(ctx->known, ctx->nknown);
+	for (size_t i = 0; i < TLS_PRELOADS; i++)
+		forget(&ctx->preloads[i]);
 	X509_STORE_free(ctx->store);
 	EVP_MD_free(ctx->sha256);
 	BIO_meth_free(ctx->wire);
@@ -231,34 +236,72 @@ tls_context_free(struct tls_context **ctxp)
 	*ctxp = NULL;
 }
 
-bool
-tls_context_preload(struct tls_context *ctx, const struct key_certs *c)
+static bool
+preload_read(struct tls_context *ctx, const struct key_certs *c,
+    struct tls_preload *out)
 {
-	struct tls_identity known[KEY_ROWS_MAX];
 	const struct key_row *rows = c->rows.v;
-	SSL_CTX *ssl = NULL;
-	bool good = c->rows.n > 0 && c->rows.n <= KEY_ROWS_MAX;
-	size_t n = 0;
+	bool good = c->rows.n > 0 && c->rows.n <= KEY_ROWS_MAX &&
+	    c->folder.len < sizeof(out->folder);
 
-	while (good && n < c->rows.n) {
-		good = tls_identity_read(ctx, &rows[n], &known[n]);
-		n += good;
+	while (good && out->n < c->rows.n) {
+		good = tls_identity_read(ctx, &rows[out->n], &out->v[out->n]);
+		out->n += good;
 	}
 	if (good)
-		ssl = tls_context_make(ctx);
-	for (size_t i = 0; ssl != NULL && i < n && good; i++)
-		good = SSL_CTX_use_cert_and_key(ssl, known[i].leaf,
-		    known[i].key, known[i].chain, 1) == 1;
-	if (!good || ssl == NULL) {
+		out->ssl = tls_context_make(ctx);
+	if (out->ssl == NULL)
+		return false;
+	for (size_t i = 0; i < out->n && good; i++)
+		good = SSL_CTX_use_cert_and_key(out->ssl, out->v[i].leaf,
+		    out->v[i].key, out->v[i].chain, 1) == 1;
+	memcpy(out->folder, c->folder.p, c->folder.len);
+	return good;
+}
+
+/* The folder's place of before, or the next one. */
+static struct tls_preload *
+place_for(struct tls_context *ctx, bool first, struct slice folder)
+{
+	size_t i;
+
+	if (first)
+		return &ctx->preloads[0];
+	for (i = 0; i < TLS_PRELOADS; i++)
+		if (ctx->preloads[i].ssl != NULL &&
+		    slice_eq(folder, slice_of(ctx->preloads[i].folder)))
+			return &ctx->preloads[i];
+	ctx->turn = ctx->turn % (TLS_PRELOADS - 1) + 1;
+	return &ctx->preloads[ctx->turn];
+}
+
+bool
+tls_context_preload(struct tls_context *ctx, bool first,
+    const struct key_certs *c)
+{
+	struct tls_preload new = {.n = 0}, *place;
+
+	if (!preload_read(ctx, c, &new)) {
 		ERR_clear_error();
-		SSL_CTX_free(ssl);
-		forget(known, n);
+		forget(&new);
 		return false;
 	}
-	SSL_CTX_free(ctx->ssl);
-	ctx->ssl = ssl;
-	forget(ctx->known, ctx->nknown);
-	memcpy(ctx->known, known, n * sizeof(known[0]));
-	ctx->nknown = n;
+	place = place_for(ctx, first, c->folder);
+	forget(place);
+	*place = new;
+	return true;
+}
+
+bool
+tls_context_wish(struct tls_context *ctx, char out[TLS_NAME_SIZE])
+{
+	unsigned missed = __atomic_load_n(&ctx->wish->missed,
+	    __ATOMIC_RELAXED);
+
+	if (missed == ctx->heard)
+		return false;
+	ctx->heard = missed;
+	memcpy(out, ctx->wish->name, TLS_NAME_SIZE);
+	out[TLS_NAME_SIZE - 1] = '\0';
 	return true;
 }

@@ -26,6 +26,20 @@ struct tls_identity {
 	EVP_PKEY *key; /* of our provider */
 };
 
+/* Certificates of one folder, with an SSL_CTX that has them. */
+struct tls_preload {
+	char folder[TLS_NAME_SIZE];
+	SSL_CTX *ssl; /* NULL: this place is free */
+	struct tls_identity v[KEY_ROWS_MAX];
+	size_t n;
+};
+
+/* Shared with sessions, which write. */
+struct tls_wish {
+	unsigned missed;
+	char name[TLS_NAME_SIZE];
+};
+
 struct tls_context {
 	OSSL_LIB_CTX *lib;
 	OSSL_PROVIDER *standard, *own;
@@ -36,9 +50,11 @@ struct tls_context {
 	bool server;
 	X509_STORE *store; /* client: trusted certificates, or NULL */
 	EVP_MD *sha256;
-	SSL_CTX *ssl;
-	struct tls_identity known[KEY_ROWS_MAX];
-	size_t nknown;
+	SSL_CTX *ssl;      /* without a certificate */
+	struct tls_preload preloads[TLS_PRELOADS];
+	size_t turn;       /* of the places behind the first */
+	struct tls_wish *wish; /* server; shared */
+	unsigned heard;    /* of wish->missed */
 };
 
 struct tls {

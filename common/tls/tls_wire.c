@@ -263,7 +263,8 @@ tls_wire_new(struct tls_context *ctx, struct stream *s)
 	t->fd = stream_fd(s);
 	t->handshaking = true;
 	buf_init(&t->out, OUT_MAX * 2);
-	t->ssl = SSL_new(ctx->ssl);
+	t->ssl = SSL_new(ctx->preloads[0].ssl != NULL ? ctx->preloads[0].ssl
+	    : ctx->ssl);
 	bio = BIO_new(ctx->wire);
 	if (t->ssl == NULL || bio == NULL) {
 		BIO_free(bio);

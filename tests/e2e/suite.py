@@ -46,7 +46,7 @@ YESCRYPT = ("$y$j9T$Fq2ynuGjE2LQwXpGkTmdl0$"
 # In the order they would be started by hand; any other works as well.
 DAEMONS = tuple(n for n in (
     "authd", "queued", "qmgr", "local", "spawner", "dnsd", "remote", "bounce",
-    "smtpd", "pickup", "pop3d-mailbox", "pop3d") if (BIN / n).exists())
+    "keyd", "smtpd", "pickup", "pop3d-mailbox", "pop3d") if (BIN / n).exists())
 
 # What no log may hold at the end of a test.
 ALARMS = re.compile(
@@ -133,7 +133,7 @@ def have_ipv6():
 def make_users():
     """The system users of postern, as root, where they are missing."""
     names = ["smtpd", "queue", "local", "pipe", "auth", "pop3d", "mailbox",
-             "vmail", "dns", "remote", "bounce"]
+             "vmail", "dns", "remote", "bounce", "key"]
     try:
         grp.getgrnam("postern")
         for n in names:
@@ -301,6 +301,7 @@ class Suite:
         self.run_dir = self.dir / "run"
         self.queue_dir = pathlib.Path(queue_dir or self.dir / "queue")
         self.table_dir = self.dir / "tables"
+        self.tls_dir = self.dir / "tls"
         self.mail_root = pathlib.Path(mail_root or self.dir / "mail")
         self.home_dir = self.dir / "home"
         self.list_dir = self.dir / "lists"
@@ -361,6 +362,8 @@ class Suite:
             "run_dir": self.run_dir,
             "queue_dir": self.queue_dir,
             "table_dir": self.table_dir,
+            "tls_dir": self.tls_dir,
+            "dkim_dir": self.dir / "dkim",
             "mail_root": self.mail_root,
             "drop_dir": self.dir / "drop",
             "submit_socket": self.dir / "submit" / "smtp.sock",
