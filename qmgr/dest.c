@@ -27,8 +27,8 @@
 
 #define DESTS 4096      /* buckets */
 #define IDLE_MAX 20000  /* remembered though nobody goes there */
-#define UNITS_MAX 500   /* jobs in memory for one destination */
-#define UNITS_LOW 250   /* below it its line moves up */
+#define MESSAGES_MAX 500 /* in memory for one destination */
+#define MESSAGES_LOW 250 /* below it its line moves up */
 
 static struct adapt_conf
 conf_of(const struct dest *d)
@@ -194,6 +194,11 @@ dest_join(struct dest *d, struct rcpt *r)
 	if (r->leader != NULL)
 		return;
 	d->units++;
+	/* A message with many jobs comes with all of them: it counts once, so
+	 * that it does not keep others out. */
+	r->counted = d->last != r->m;
+	d->last = r->m;
+	d->messages += r->counted;
 	if (r->m->fed == d && !r->m->came) {
 		r->m->came = true;
 		dest_fed(d);
@@ -226,25 +231,25 @@ dest_is_shut(const struct dest *d)
 bool
 dest_is_full(const struct dest *d)
 {
-	return d->units >= UNITS_MAX;
+	return d->messages >= MESSAGES_MAX;
 }
 
 /* Its line moves up if it should. */
 void
 dest_look(struct dest *d)
 {
-	uint32_t here = d->units + d->nfed;
+	uint32_t here = d->messages + d->nfed;
 	bool wanted;
 
 	if (d->on_feed || d->line == 0 || d->pause != NULL ||
 	    wait_line_count(d->qm->wait, d->line, true) == 0)
 		return;
 	if (d->adapt.down)
-		wanted = here == 0 && clock_mono_ms() >= d->adapt.next_ms;
+		wanted = d->units + d->nfed == 0 && clock_mono_ms() >= d->adapt.next_ms;
 	else
 		/* New ones must not keep those out that wait: they share. */
-		wanted = here < UNITS_LOW ||
-		    (d->gone >= 2 && here < UNITS_MAX + UNITS_LOW);
+		wanted = here < MESSAGES_LOW ||
+		    (d->gone >= 2 && here < MESSAGES_MAX + MESSAGES_LOW);
 	if (!wanted)
 		return;
 	d->on_feed = true;
@@ -280,6 +285,8 @@ dest_leave(struct rcpt *r)
 	}
 	if (r->leader == NULL) {
 		d->units--;
+		d->messages -= r->counted;
+		r->counted = false;
 		d->gone++;
 		d->slots -= r->slot;
 		r->slot = false;

@@ -42,6 +42,8 @@ struct dest {
 	uint64_t tag;           /* of the last one that went */
 	uint32_t users;         /* who points here */
 	uint32_t units;         /* jobs ready, parked or under way */
+	uint32_t messages;      /* they are of, about */
+	const struct message *last; /* the one that came last; only compared */
 	uint32_t nfed;          /* messages let in that did not come yet */
 	uint32_t gone;          /* jobs ended since the last one was let in */
 	uint32_t slots;         /* taken or kept */

@@ -74,6 +74,7 @@ struct rcpt {
 	uint8_t lane, phase;
 	uint8_t losses;          /* daemons that went away over it */
 	char state;              /* enum qstate, when ended */
+	bool counted;            /* in dest.messages */
 	bool slot;               /* a slot of dest is taken or kept for it */
 	bool resolving;          /* counted in message.nresolving */
 	bool early;              /* not due by its own time */

@@ -102,15 +102,15 @@ END_TEST
 /* A list's failures go to its owner. */
 START_TEST(test_list_owner)
 {
-	struct rig_message m = rig_message("rlist perm");
+	struct rig_message m = rig_message("plist perm");
 
-	m.notify = 0;
-	rig_end(r, SIGTERM);
-	rig_start(r);
+	m.notify = NOTIFY_NEVER; /* which is the sender's wish, not theirs */
 	rig_submit(r, &m);
 	WAIT_FOR(r, rig_nowhere, m.id.s);
 	ck_assert_uint_eq(r->nnotices, 1);
-	ck_assert_str_eq(r->notices[0].sender, "sender@remote.example");
+	ck_assert_str_eq(r->notices[0].sender, "owner-plist@here.example");
+	ck_assert_uint_eq(r->notices[0].n, 1);
+	ck_assert_uint_eq(r->notices[0].numbers[0], 3);
 }
 END_TEST
 

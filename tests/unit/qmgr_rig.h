@@ -218,6 +218,11 @@ rig_targets(struct rig *r, struct chan_peer *p,
 			    SLICE("bob@remote.example");
 			t[i].sender = SLICE("owner-rlist@here.example");
 		}
+	} else if (rig_local_part(ask->address, "plist")) {
+		out.targets.n = 1;
+		t[0].kind = DELIVERY_ADDRESS;
+		t[0].address = SLICE("perm@remote.example");
+		t[0].sender = SLICE("owner-plist@here.example");
 	} else if (rig_local_part(ask->address, "owned")) {
 		t[0].sender = t[1].sender = SLICE("owner-owned@here.example");
 	} else if (rig_local_part(ask->address, "mixed")) {
