@@ -9,18 +9,23 @@
 #include <unistd.h>
 
 #include "authd/address.h"
+#include "authd/attempt.h"
 #include "authd/authd.h"
 #include "authd/counters.h"
 #include "authd/directory.h"
 #include "authd/failures.h"
 #include "authd/include.h"
 #include "authd/login.h"
+#include "authd/remember.h"
 #include "authd/ticket.h"
+#include "authd/upgrade.h"
 #include "authd/verify.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/random.h"
 #include "common/io/chan.h"
 #include "common/io/loop.h"
+#include "common/proto/login.h"
 #include "common/proto/sockets.h"
 #include "common/proto/ticket.h"
 #include "common/sys/proc.h"
@@ -30,6 +35,7 @@
 #define SPARE_PEERS 64  /* connections beside those of sessions */
 #define LEAVE_MS 3000   /* SIGTERM: for answers that are under way */
 #define LEAVE_LOOK_MS 20
+#define SALT_KEY "scram.key" /* in table_dir */
 
 static int
 open_directory(const char *key, const char *path)
@@ -51,6 +57,38 @@ listen_on(const struct authd *a, const char *name)
 		die_errno(EXIT_PERMANENT, "cannot listen on %s/%s (`postern "
 		    "setup` makes the directory)", a->conf.run_dir, name);
 	return fd;
+}
+
+/* Whoever has this key can tell names that exist from others; a restart with
+ * another one tells it as well, since nobody's salts change then. */
+static void
+read_salt_key(struct authd *a)
+{
+	int fd = openat(a->table_fd, SALT_KEY,
+	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, a->salt_key, sizeof(a->salt_key));
+
+	if (fd >= 0)
+		close(fd);
+	if (n == (ssize_t)sizeof(a->salt_key))
+		return;
+	log_warnx("%s/%s: missing or too short (`postern setup` makes it): "
+	    "SCRAM's salts of unknown users change with every start",
+	    a->conf.table_dir, SALT_KEY);
+	random_bytes(a->salt_key, sizeof(a->salt_key));
+}
+
+static void
+open_upgrades(struct authd *a)
+{
+	a->upgrades_fd = -1;
+	if (!a->conf.auth_upgrade)
+		return;
+	a->upgrades_fd = openat(a->table_fd, UPGRADE_FILE, O_WRONLY |
+	    O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (a->upgrades_fd < 0)
+		log_warn("%s/%s: better hashes are not noted",
+		    a->conf.table_dir, UPGRADE_FILE);
 }
 
 void
@@ -75,6 +113,8 @@ authd_open(struct authd *a)
 	args.table_fd = a->table_fd;
 	args.etc_fd = a->etc_fd;
 	a->directory = directory_new(&args);
+	read_salt_key(a);
+	open_upgrades(a);
 	if (chdir(c->run_dir) != 0)
 		die_errno(EXIT_PERMANENT, "run_dir %s: cannot be entered "
 		    "(`postern setup` makes it)", c->run_dir);
@@ -90,6 +130,8 @@ on_forked(void *arg)
 	struct authd *a = arg;
 
 	tickets_wipe(a->tickets);
+	remember_wipe(a->remember);
+	explicit_bzero(a->salt_key, sizeof(a->salt_key));
 	loop_forked(&a->loop);
 }
 
@@ -148,7 +190,7 @@ on_leave(void *arg)
 	struct authd *a = arg;
 
 	if (loop_now(a->loop) < a->leave_ms &&
-	    (logins_busy(a->logins) || addresses_busy(a->addresses)))
+	    (attempts_busy(a->attempts) || addresses_busy(a->addresses)))
 		loop_timer_in(a->leave, LEAVE_LOOK_MS);
 	else
 		loop_stop(a->loop);
@@ -207,12 +249,23 @@ serve_addresses(struct authd *a)
 static void
 serve_logins(struct authd *a)
 {
-	struct login_args args = {.loop = a->loop, .conf = &a->conf,
+	struct attempts_args all = {.loop = a->loop, .conf = &a->conf,
 	    .directory = a->directory, .failures = a->failures,
 	    .tickets = a->tickets, .verifier = a->verifier,
-	    .listen_fd = a->login_fd, .uids = &a->pop3d.uid, .nuids = 1,
-	    .max_peers = a->conf.pop3_sessions_max + SPARE_PEERS};
+	    .remember = a->remember, .upgrades_fd = a->upgrades_fd,
+	    .salt_key = slice_mem(a->salt_key, sizeof(a->salt_key))};
+	const struct login_right rights[] = {
+		{a->pop3d.uid, SLICE("pop3")},
+		{a->smtpd.uid, SLICE("submission")},
+	};
+	struct login_args args = {.loop = a->loop,
+	    .directory = a->directory, .listen_fd = a->login_fd,
+	    .rights = rights, .nrights = sizeof(rights) / sizeof(rights[0]),
+	    .max_peers = a->conf.pop3_sessions_max +
+	    a->conf.smtp_sessions_max + SPARE_PEERS};
 
+	a->attempts = attempts_new(&all);
+	args.attempts = a->attempts;
 	a->logins = logins_new(&args);
 }
 
@@ -238,6 +291,7 @@ authd_run(struct authd *a)
 	a->leave = loop_timer_new(a->loop, on_leave, a);
 	a->tickets = tickets_new();
 	a->failures = failures_new(&a->conf);
+	a->remember = remember_new();
 	args.loop = a->loop;
 	a->verifier = verifier_new(&args);
 	enter_cage(a);
@@ -249,6 +303,8 @@ authd_run(struct authd *a)
 	loop_run(a->loop);
 	verifier_free(&a->verifier);
 	logins_free(&a->logins);
+	attempts_free(&a->attempts);
+	remember_free(&a->remember);
 	addresses_free(&a->addresses);
 	chan_server_free(&a->redeemers);
 	tickets_free(&a->tickets);

@@ -17,6 +17,10 @@ struct authd {
 	struct loop_timer *leave;
 	int64_t leave_ms; /* when to end at the latest */
 	struct directory *directory;
+	struct attempts *attempts;
+	struct remember *remember;
+	unsigned char salt_key[32]; /* of salts for nobody's names */
+	int upgrades_fd;      /* append only; -1: none */
 	struct failures *failures;
 	struct tickets *tickets;
 	struct verifier *verifier;

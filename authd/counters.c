@@ -26,4 +26,6 @@ const struct stats_row authd_counters[COUNT_ALL] = {
 	    "From the question to the answer of good logins."},
 	[COUNT_TICKETS_REFUSED] = {"auth_tickets_refused_total", STATS_COUNTER,
 	    "Tickets shown that were used, too old or not ours."},
+	[COUNT_REMEMBERED] = {"auth_remembered_total", STATS_COUNTER,
+	    "Right passwords that were remembered and not hashed again."},
 };

@@ -14,6 +14,8 @@
 #include "common/conf/conf.h"
 #include "common/conf/password.h"
 #include "common/conf/route.h"
+#include "common/conf/scram.h"
+#include "common/conf/secrets.h"
 #include "common/conf/table.h"
 #include "common/mail/address.h"
 #include "common/mail/domain.h"
@@ -29,8 +31,8 @@ struct directory {
 	struct include_dirs *includes;
 	struct sys_user virtual_user, pipe_user;
 	struct buf key, plain; /* scratch */
-	uint64_t apop_seen;      /* table_generation that apop speaks of */
-	bool apop;
+	uint64_t forms_seen;     /* table_generation that forms speak of */
+	unsigned forms;
 };
 
 struct directory *
@@ -80,31 +82,43 @@ directory_free(struct directory **dp)
 }
 
 static bool
-is_plain(void *arg, struct slice key, struct slice value)
+add_forms(void *arg, struct slice key, struct slice value)
 {
-	bool *found = arg;
+	unsigned *forms = arg;
+	struct scram_keys keys;
+	struct secrets secrets;
 	struct table_user u;
 	struct slice plain;
 	const char *why;
+	size_t i;
 
 	(void)key;
-	*found = table_user_parse(value, &u, &why) &&
-	    password_plain(u.password, &plain);
-	return !*found;
+	if (!table_user_parse(value, &u, &why))
+		return true;
+	(void)secrets_parse(u.password, u.extra, &secrets, &why);
+	for (i = 0; i < secrets.n; i++) {
+		if (password_plain(secrets.v[i].stored, &plain))
+			*forms |= DIRECTORY_PLAIN;
+		else if (scram_parse(secrets.v[i].stored, &keys))
+			*forms |= keys.hash == SCRAM_SHA1
+			    ? DIRECTORY_SCRAM_SHA1 : DIRECTORY_SCRAM_SHA256;
+	}
+	return *forms != (DIRECTORY_PLAIN | DIRECTORY_SCRAM_SHA256 |
+	    DIRECTORY_SCRAM_SHA1);
 }
 
-bool
-directory_apop(struct directory *d)
+unsigned
+directory_forms(struct directory *d)
 {
 	uint64_t now = table_generation(d->users);
 
-	if (now != d->apop_seen) {
-		d->apop_seen = now;
-		d->apop = false;
+	if (now != d->forms_seen) {
+		d->forms_seen = now;
+		d->forms = 0;
 		if (now != 0)
-			(void)table_each(d->users, is_plain, &d->apop);
+			(void)table_each(d->users, add_forms, &d->forms);
 	}
-	return d->apop;
+	return d->forms;
 }
 
 const struct conf *
@@ -247,7 +261,7 @@ mailbox_init(struct mailbox *m)
 {
 	*m = (struct mailbox){.address = SLICE_EMPTY, .user = SLICE_EMPTY,
 	    .home = SLICE_EMPTY, .maildir = SLICE_EMPTY,
-	    .password = SLICE_EMPTY};
+	    .password = SLICE_EMPTY, .extra = SLICE_EMPTY};
 	buf_init(&m->text, MAILBOX_TEXT_MAX);
 	(void)buf_room(&m->text, MAILBOX_TEXT_MAX);
 }
@@ -339,7 +353,7 @@ start_mailbox(struct mailbox *m, struct slice local, struct slice domain)
 	buf_addslice(&m->text, domain);
 	m->address = since(m, 0);
 	m->user = m->address;
-	m->password = SLICE_EMPTY;
+	m->password = m->extra = SLICE_EMPTY;
 }
 
 static enum directory_result
@@ -383,6 +397,7 @@ virtual_mailbox(struct directory *d, struct slice value, struct slice local,
 	    m->maildir.len > DELIVERY_PATH_MAX)
 		return wrong_entry(d, m->address, "the path is too long");
 	m->password = u.password;
+	m->extra = u.extra;
 	return DIRECTORY_FOUND;
 }
 

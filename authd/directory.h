@@ -42,8 +42,11 @@ enum directory_domain {
 	DOMAIN_ERROR
 };
 
-/* Some user's password is stored in a form that APOP can use. */
-bool directory_apop(struct directory *d);
+/* In which forms passwords are stored at all; some mechanisms need one. */
+#define DIRECTORY_PLAIN 1u
+#define DIRECTORY_SCRAM_SHA256 2u
+#define DIRECTORY_SCRAM_SHA1 4u
+unsigned directory_forms(struct directory *d);
 
 struct directory *directory_new(const struct directory_args *args);
 void directory_free(struct directory **d);
@@ -79,6 +82,8 @@ struct mailbox {
 	struct slice home;     /* absolute */
 	struct slice maildir;  /* absolute */
 	struct slice password; /* until the next question */
+	struct slice extra;    /* likewise: the row's extra fields, which may
+	                        * hold more secrets */
 	struct buf text;       /* owns the others; never moves */
 };
 void mailbox_init(struct mailbox *m);

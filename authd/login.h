@@ -6,30 +6,33 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct conf;
+#include "common/base/slice.h"
+
+struct attempts;
 struct directory;
-struct failures;
 struct logins;
 struct loop;
-struct tickets;
-struct verifier;
+
+/* Sessions of this user may ask for this service. */
+struct login_right {
+	uid_t uid;
+	struct slice service;
+};
+
+#define LOGIN_RIGHTS_MAX 8
 
 struct login_args {
 	struct loop *loop;
-	const struct conf *conf; /* borrowed, as all below */
-	struct directory *directory;
-	struct failures *failures;
-	struct tickets *tickets;
-	struct verifier *verifier;
+	struct directory *directory; /* borrowed, as attempts */
+	struct attempts *attempts;
 	int listen_fd;
-	const uid_t *uids; /* who may connect; NULL: anybody */
-	size_t nuids;
+	const struct login_right *rights; /* NULL: anybody, anything */
+	size_t nrights;
 	size_t max_peers;
 };
 
 struct logins *logins_new(const struct login_args *args);
 void logins_pause(struct logins *l); /* no new connections */
-bool logins_busy(const struct logins *l);
 void logins_free(struct logins **l);
 
 #endif

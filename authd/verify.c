@@ -19,6 +19,7 @@
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/conf/password.h"
+#include "common/conf/scram.h"
 #include "common/io/loop.h"
 #include "common/proto/login.h"
 #include "common/sys/proc.h"
@@ -31,28 +32,37 @@
 
 enum verify_type { VERIFY_ASK = 1, VERIFY_ANSWER = 2 };
 
-struct verify_answer {
-	uint32_t result;
-};
 union verify_msg {
 	struct verify_request ask;
 	struct verify_answer answer;
 };
 
 static const struct chan_field ask_fields[] = {
-	{"mechanism", 1, FIELD_U32, LOGIN_APOP, 0, true, 1,
+	{"mechanism", 1, FIELD_U32, VERIFY_MECHANISM_MAX, 0, true, 1,
 	    offsetof(struct verify_request, mechanism), NULL},
-	{"stored", 2, FIELD_STR, FIELD_MAX, 0, true, 1,
+	{"stored", 2, FIELD_STRS, FIELD_MAX, VERIFY_STORED_MAX, true, 1,
 	    offsetof(struct verify_request, stored), NULL},
 	{"secret", 3, FIELD_STR, FIELD_MAX, 0, true, 1,
 	    offsetof(struct verify_request, secret), NULL},
 	{"challenge", 4, FIELD_STR, FIELD_MAX, 0, false, 1,
 	    offsetof(struct verify_request, challenge), NULL},
+	{"iterations", 5, FIELD_U32, SCRAM_ITERATIONS_MAX, 0, false, 1,
+	    offsetof(struct verify_request, iterations), NULL},
+	{"hash", 6, FIELD_U32, SCRAM_SHA1, 0, false, 1,
+	    offsetof(struct verify_request, hash), NULL},
+	{"better", 7, FIELD_U32, PASSWORD_BCRYPT + 1, 0, false, 1,
+	    offsetof(struct verify_request, better), NULL},
 };
 
 static const struct chan_field answer_fields[] = {
 	{"result", 1, FIELD_U32, VERIFY_FAULT, 0, true, 1,
 	    offsetof(struct verify_answer, result), NULL},
+	{"which", 2, FIELD_U32, VERIFY_STORED_MAX, 0, false, 1,
+	    offsetof(struct verify_answer, which), NULL},
+	{"keys", 3, FIELD_STR, (uint32_t)2 * SCRAM_KEY_MAX, 0, false, 1,
+	    offsetof(struct verify_answer, keys), NULL},
+	{"better", 4, FIELD_STR, FIELD_MAX, 0, false, 1,
+	    offsetof(struct verify_answer, better), NULL},
 };
 
 static const struct chan_record records[] = {
@@ -63,12 +73,13 @@ static const struct chan_record records[] = {
 };
 
 const struct chan_contract verify_contract = {
-	"verify", 1, 1, 4096, records, sizeof(records) / sizeof(records[0])};
+	"verify", 1, 1, 32768, records, sizeof(records) / sizeof(records[0])};
 
 /* A request that waits or is being worked on. */
 struct job {
 	struct job *next;
 	struct verify_request request; /* slices into text */
+	struct slice stored[VERIFY_STORED_MAX];
 	struct buf text;               /* wiped */
 	verify_fn *fn;
 	void *arg;
@@ -94,16 +105,17 @@ struct verifier {
 
 /* ---- the child ---- */
 
-enum verify_result
-verify_decide(const struct apop *apop, const struct verify_request *request)
+static enum verify_result
+decide_one(const struct apop *apop, const struct verify_request *request,
+    struct slice stored)
 {
 	struct slice plain;
 
 	if (request->mechanism == LOGIN_APOP)
-		return password_plain(request->stored, &plain) &&
+		return password_plain(stored, &plain) &&
 		    apop_verify(apop, request->challenge, plain,
 		    request->secret) ? VERIFY_OK : VERIFY_WRONG;
-	switch (password_verify(request->stored, request->secret)) {
+	switch (password_verify(stored, request->secret)) {
 	case PASSWORD_OK:
 		return VERIFY_OK;
 	case PASSWORD_WRONG:
@@ -116,18 +128,123 @@ verify_decide(const struct apop *apop, const struct verify_request *request)
 	return VERIFY_FAULT;
 }
 
+/* Application passwords of an account share salt and iterations: the slow step
+ * is done once for all of them. */
+struct derived {
+	struct scram_keys keys;
+	bool there;
+};
+
+static bool
+decide_scram(struct derived *d, struct slice stored, struct slice secret,
+    enum verify_result *result)
+{
+	struct scram_keys want;
+
+	if (!scram_parse(stored, &want))
+		return false;
+	if (!d->there || d->keys.hash != want.hash ||
+	    d->keys.iterations != want.iterations ||
+	    d->keys.nsalt != want.nsalt ||
+	    memcmp(d->keys.salt, want.salt, want.nsalt) != 0) {
+		d->keys = want;
+		d->there = scram_derive(&d->keys, secret);
+	}
+	*result = !d->there ? VERIFY_FAULT : mem_equal_ct(d->keys.stored,
+	    want.stored, scram_size(want.hash)) ? VERIFY_OK : VERIFY_WRONG;
+	return true;
+}
+
+/* The first that fits; else the one that says most about why. */
+static struct verify_answer
+decide(const struct apop *apop, const struct verify_request *request)
+{
+	struct verify_answer answer = {.result = VERIFY_WRONG,
+	    .keys = SLICE_EMPTY, .better = SLICE_EMPTY};
+	struct derived derived = {.there = false};
+	enum verify_result result;
+	size_t i;
+
+	for (i = 0; i < request->stored.n; i++) {
+		struct slice stored = request->stored.v[i];
+
+		if (request->mechanism == LOGIN_APOP ||
+		    !decide_scram(&derived, stored, request->secret, &result))
+			result = decide_one(apop, request, stored);
+		if (result == VERIFY_OK) {
+			answer.result = result;
+			answer.which = (uint32_t)i;
+			break;
+		}
+		if (result > answer.result)
+			answer.result = result;
+	}
+	explicit_bzero(&derived, sizeof(derived));
+	return answer;
+}
+
+static struct verify_answer
+derive(const struct verify_request *request, struct buf *out)
+{
+	struct scram_keys k = {.hash = (enum scram_hash)request->hash,
+	    .iterations = request->iterations,
+	    .nsalt = request->secret.len};
+	struct verify_answer answer = {.result = VERIFY_FAULT,
+	    .keys = SLICE_EMPTY, .better = SLICE_EMPTY};
+	struct slice plain;
+
+	if (request->stored.n != 1 || request->iterations == 0 ||
+	    request->secret.len > sizeof(k.salt))
+		return answer;
+	memcpy(k.salt, request->secret.p, request->secret.len);
+	/* For nobody's name any password does: it is the work that counts. */
+	if (!password_plain(request->stored.v[0], &plain))
+		plain = SLICE("x");
+	if (scram_derive(&k, plain)) {
+		buf_add(out, k.stored, sizeof(k.stored));
+		buf_add(out, k.server, sizeof(k.server));
+		answer.keys = buf_slice(out);
+		answer.result = VERIFY_OK;
+	}
+	explicit_bzero(&k, sizeof(k));
+	return answer;
+}
+
+struct verify_answer
+verify_decide(const struct apop *apop, const struct verify_request *request,
+    struct buf *out)
+{
+	struct verify_answer answer;
+	const char *why;
+
+	buf_reset(out);
+	if (request->mechanism == VERIFY_DERIVE)
+		return derive(request, out);
+	answer = decide(apop, request);
+	if (answer.result == VERIFY_OK && answer.which == 0 &&
+	    request->mechanism == LOGIN_PLAIN && request->better > 0 &&
+	    password_outdated(request->stored.v[0],
+	    (enum password_scheme)(request->better - 1)) &&
+	    password_make((enum password_scheme)(request->better - 1),
+	    request->secret, out, &why))
+		answer.better = buf_slice(out);
+	return answer;
+}
+
 static _Noreturn void
 child_run(struct chan *c, const struct apop *apop)
 {
+	struct buf out = BUF_INIT(FIELD_MAX);
 	struct verify_answer answer;
 	int fds[CHAN_MAX_FDS];
 	union verify_msg msg;
 	uint16_t type;
 	size_t nfds;
 
+	(void)buf_room(&out, FIELD_MAX);
 	while (chan_wait(c, &type, &msg, sizeof(msg), fds, &nfds,
 	    CLOCK_NEVER) == CHAN_OK) {
-		answer.result = verify_decide(apop, &msg.ask);
+		answer = verify_decide(apop, &msg.ask, &out);
 		chan_send(c, VERIFY_ANSWER, &answer);
 		chan_wipe(c);
 	}
@@ -158,7 +275,7 @@ job_free(struct job **j)
 
 /* Tells who asked; the worker is idle again. */
 static void
-worker_finish(struct worker *w, enum verify_result result)
+worker_finish(struct worker *w, const struct verify_answer *answer)
 {
 	struct job *j = w->job;
 
@@ -166,7 +283,7 @@ worker_finish(struct worker *w, enum verify_result result)
 		return;
 	w->job = NULL;
 	loop_timer_stop(w->limit);
-	j->fn(j->arg, result);
+	j->fn(j->arg, answer);
 	job_free(&j);
 }
 
@@ -174,11 +291,14 @@ worker_finish(struct worker *w, enum verify_result result)
 static void
 worker_drop(struct worker *w)
 {
+	static const struct verify_answer fault = {VERIFY_FAULT, 0,
+	    SLICE_INIT(""), SLICE_INIT("")};
+
 	loop_io_free(&w->io);
 	chan_free(&w->chan);
 	if (w->pid > 0)
 		kill(w->pid, SIGKILL);
-	worker_finish(w, VERIFY_FAULT);
+	worker_finish(w, &fault);
 }
 
 static void
@@ -212,8 +332,10 @@ on_answer(void *arg, unsigned events)
 
 	(void)events;
 	while ((result = chan_recv(w->chan, &type, &msg, sizeof(msg), fds,
-	    &nfds)) == CHAN_OK)
-		worker_finish(w, (enum verify_result)msg.answer.result);
+	    &nfds)) == CHAN_OK) {
+		worker_finish(w, &msg.answer);
+		chan_wipe(w->chan);
+	}
 	if (result != CHAN_AGAIN)
 		worker_drop(w);
 	else
@@ -268,6 +390,7 @@ verifier_new(const struct verifier_args *args)
 	v->args = *args;
 	v->last = &v->first;
 	v->apop = apop_new();
+	scram_warm();
 	v->nworkers = args->conf->auth_workers;
 	for (i = 0; i < v->nworkers; i++) {
 		struct worker *w = &v->workers[i];
@@ -326,24 +449,41 @@ keep(struct job *j, struct slice s)
 	return slice_sub(buf_slice(&j->text), from, j->text.len);
 }
 
+/* The octets of a request that can be sent; 0: it cannot. */
+static size_t
+request_size(const struct verify_request *request)
+{
+	size_t n = request->secret.len + request->challenge.len, i;
+
+	if (request->secret.len > FIELD_MAX ||
+	    request->challenge.len > FIELD_MAX || request->stored.n == 0 ||
+	    request->stored.n > VERIFY_STORED_MAX)
+		return 0;
+	for (i = 0; i < request->stored.n; i++) {
+		if (request->stored.v[i].len > FIELD_MAX)
+			return 0;
+		n += request->stored.v[i].len;
+	}
+	return n + 1;
+}
+
 bool
 verifier_submit(struct verifier *v, const struct verify_request *request,
     verify_fn *fn, void *arg)
 {
+	size_t size = request_size(request), i;
 	struct job *j;
-	size_t i;
 
-	if (v->waiting >= v->args.conf->auth_queue_max ||
-	    request->stored.len > FIELD_MAX ||
-	    request->secret.len > FIELD_MAX ||
-	    request->challenge.len > FIELD_MAX)
+	if (v->waiting >= v->args.conf->auth_queue_max || size == 0)
 		return false;
 	j = mem_alloc(sizeof(*j));
-	buf_init(&j->text, 3 * FIELD_MAX);
 	/* All room at once: a secret that moves leaves a copy behind. */
-	(void)buf_room(&j->text, 3 * FIELD_MAX);
-	j->request.mechanism = request->mechanism;
-	j->request.stored = keep(j, request->stored);
+	buf_init(&j->text, size);
+	(void)buf_room(&j->text, size);
+	j->request = *request;
+	for (i = 0; i < request->stored.n; i++)
+		j->stored[i] = keep(j, request->stored.v[i]);
+	j->request.stored.v = j->stored;
 	j->request.secret = keep(j, request->secret);
 	j->request.challenge = keep(j, request->challenge);
 	j->fn = fn;

@@ -25,14 +25,32 @@ enum verify_result {
 	VERIFY_FAULT = 4     /* not to be decided now */
 };
 
+/* Beside enum login_mechanism: the SCRAM keys of a {PLAIN} password. */
+#define VERIFY_DERIVE 3
+#define VERIFY_MECHANISM_MAX 3
+#define VERIFY_STORED_MAX 24 /* secrets of one account */
+
 struct verify_request {
-	uint32_t mechanism;     /* enum login_mechanism */
-	struct slice stored;    /* as the users table has it */
-	struct slice secret;    /* password or digest */
+	uint32_t mechanism;     /* enum login_mechanism, VERIFY_DERIVE */
+	struct slices stored;   /* as the users table has them; one fits */
+	struct slice secret;    /* password or digest; DERIVE: the salt */
 	struct slice challenge; /* APOP */
+	uint32_t iterations;    /* DERIVE */
+	uint32_t hash;          /* DERIVE: enum scram_hash */
+	uint32_t better;        /* 1 + enum password_scheme: where the first one
+	                         * fits and is a hash of another method, make
+	                         * this; 0: no */
 };
 
-typedef void verify_fn(void *arg, enum verify_result result);
+struct verify_answer {
+	uint32_t result;        /* enum verify_result */
+	uint32_t which;         /* OK: index of the one that fits */
+	struct slice keys;      /* DERIVE: StoredKey and ServerKey */
+	struct slice better;    /* a new hash of the same password, or "" */
+};
+
+/* answer's slices live until return. */
+typedef void verify_fn(void *arg, const struct verify_answer *answer);
 
 struct verifier_args {
 	struct loop *loop;
@@ -58,10 +76,11 @@ bool verifier_submit(struct verifier *v, const struct verify_request *request,
 /* To be called for every child that ended; false: not one of ours. */
 bool verifier_child(struct verifier *v, pid_t pid, int wstatus);
 
-/* What a child does: for tests, too. */
+/* What a child does: for tests, too.  out receives the answer's octets. */
 struct apop;
-enum verify_result verify_decide(const struct apop *apop,
-    const struct verify_request *request);
+struct buf;
+struct verify_answer verify_decide(const struct apop *apop,
+    const struct verify_request *request, struct buf *out);
 
 /* Between authd and its children. */
 extern const struct chan_contract verify_contract;

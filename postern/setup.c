@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/random.h"
 #include "common/conf/table.h"
 #include "common/mail/qfile.h"
 #include "common/proto/sockets.h"
@@ -94,6 +95,32 @@ make_table(const char *dir, enum table_kind kind, struct sys_user owner)
 	return result;
 }
 
+/* What authd makes salts of nobody's names with (authd/sasl.h): 32 random
+ * octets that stay the same. */
+static int
+make_salt_key(const char *dir, struct sys_user owner)
+{
+	char path[4200];
+	unsigned char key[32];
+	int fd, result = 0;
+
+	snprintf(path, sizeof(path), "%s/scram.key", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? 0 : complain(path, "cannot make it");
+	random_bytes(key, sizeof(key));
+	if (geteuid() == 0 && fchown(fd, owner.uid, owner.gid) != 0)
+		result = complain(path, "cannot change its owner");
+	if (write(fd, key, sizeof(key)) != (ssize_t)sizeof(key) ||
+	    fsync(fd) != 0) {
+		result = complain(path, "cannot write it");
+		(void)unlink(path);
+	}
+	close(fd);
+	explicit_bzero(key, sizeof(key));
+	return result;
+}
+
 static int
 make_queue(const char *dir, struct sys_user queue)
 {
@@ -168,6 +195,7 @@ setup_run(const struct conf *c)
 	result |= make_dir(c->table_dir, (struct place){root, 0755});
 	for (i = 0; i < TABLE_KINDS; i++)
 		result |= make_table(c->table_dir, (enum table_kind)i, auth);
+	result |= make_salt_key(c->table_dir, auth);
 	/* What is secret in them are files of user_key alone. */
 	result |= make_dir(c->tls_dir, (struct place){root, 0755});
 	result |= make_dir(c->dkim_dir, (struct place){root, 0755});

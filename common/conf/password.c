@@ -11,8 +11,9 @@
 #include "common/base/mem.h"
 #include "common/base/random.h"
 #include "common/conf/password.h"
+#include "common/conf/scram.h"
 
-enum kind { KIND_CRYPT, KIND_PLAIN };
+enum kind { KIND_CRYPT, KIND_PLAIN, KIND_SCRAM };
 
 static const struct {
 	struct slice name;
@@ -27,6 +28,8 @@ static const struct {
 	{{"DES-CRYPT", 9}, KIND_CRYPT},
 	{{"PLAIN", 5}, KIND_PLAIN},
 	{{"CLEARTEXT", 9}, KIND_PLAIN},
+	{{"SCRAM-SHA-256", 13}, KIND_SCRAM},
+	{{"SCRAM-SHA-1", 11}, KIND_SCRAM},
 };
 
 /* What crypt_gensalt(3) takes, by enum password_scheme. */
@@ -73,17 +76,23 @@ bool
 password_known(struct slice stored, const char **why)
 {
 	char text[PASSWORD_STORED_MAX + 1];
+	struct scram_keys keys;
 	struct slice value;
 	enum kind kind;
 
 	if (!split(stored, &kind, &value)) {
 		*why = "unknown scheme; known are CRYPT, BLF-CRYPT, "
 		    "SHA256-CRYPT, SHA512-CRYPT, YESCRYPT, MD5-CRYPT, "
-		    "DES-CRYPT, PLAIN and CLEARTEXT";
+		    "DES-CRYPT, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN and "
+		    "CLEARTEXT";
 		return false;
 	}
 	if (kind == KIND_PLAIN)
 		return true;
+	if (kind == KIND_SCRAM) {
+		*why = "not of the form ITERATIONS,SALT,STOREDKEY,SERVERKEY";
+		return scram_parse(stored, &keys);
+	}
 	if (value.len >= sizeof(text)) {
 		*why = "longer than any hash";
 		return false;
@@ -143,6 +152,22 @@ possible(struct slice secret)
 	    memchr(secret.p, '\0', secret.len) == NULL;
 }
 
+static enum password_result
+verify_scram(struct slice stored, struct slice secret)
+{
+	struct scram_keys want, got;
+	enum password_result result = PASSWORD_FAULT;
+
+	if (!scram_parse(stored, &want))
+		return PASSWORD_UNUSABLE;
+	got = want;
+	if (scram_derive(&got, secret))
+		result = mem_equal_ct(got.stored, want.stored,
+		    scram_size(want.hash)) ? PASSWORD_OK : PASSWORD_WRONG;
+	explicit_bzero(&got, sizeof(got));
+	return result;
+}
+
 enum password_result
 password_verify(struct slice stored, struct slice secret)
 {
@@ -157,6 +182,8 @@ password_verify(struct slice stored, struct slice secret)
 		return PASSWORD_UNUSABLE;
 	if (kind == KIND_PLAIN)
 		return same(value, secret) ? PASSWORD_OK : PASSWORD_WRONG;
+	if (kind == KIND_SCRAM)
+		return verify_scram(stored, secret);
 	result = hash(value, secret, hashed);
 	if (result == PASSWORD_OK && !same(value, slice_of(hashed)))
 		result = PASSWORD_WRONG;
@@ -175,6 +202,17 @@ password_plain(struct slice stored, struct slice *plain)
 		return false;
 	*plain = value;
 	return true;
+}
+
+bool
+password_outdated(struct slice stored, enum password_scheme scheme)
+{
+	struct slice value;
+	enum kind kind;
+
+	return password_usable(stored) && split(stored, &kind, &value) &&
+	    kind == KIND_CRYPT &&
+	    !slice_prefix(value, slice_of(prefixes[scheme]));
 }
 
 bool

@@ -4,7 +4,9 @@
  *
  *	{CRYPT} {BLF-CRYPT} {SHA256-CRYPT} {SHA512-CRYPT} {YESCRYPT}
  *	{MD5-CRYPT} {DES-CRYPT}       whatever crypt(3) of this system verifies
- *	{PLAIN} {CLEARTEXT}           the password itself: APOP needs it
+ *	{SCRAM-SHA-256} {SCRAM-SHA-1} keys of SCRAM (common/conf/scram.h)
+ *	{PLAIN} {CLEARTEXT}           the password itself: APOP and CRAM-MD5
+ *	                              need it
  *
  * An empty value, and one that starts with '*' or '!', matches nothing.  The
  * work is that of one hash (tens of milliseconds): in authd only the verifying
@@ -43,6 +45,9 @@ enum password_result password_verify(struct slice stored, struct slice secret);
 
 /* {PLAIN} and {CLEARTEXT}: the password itself. */
 bool password_plain(struct slice stored, struct slice *plain);
+
+/* A hash of crypt(3) by another method than scheme's. */
+bool password_outdated(struct slice stored, enum password_scheme scheme);
 
 /* Appends "{CRYPT}hash" with a new salt.  False: *why. */
 bool password_make(enum password_scheme scheme, struct slice secret,

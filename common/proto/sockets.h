@@ -14,7 +14,7 @@
 #define SOCKET_CONTROL "qmgr-control.sock"
 /* contract address; authd, from smtpd, qmgr and pickup */
 #define SOCKET_ADDRESS "authd-address.sock"
-/* contract login; authd, from pop3d */
+/* contract login; authd, from pop3d and smtpd */
 #define SOCKET_LOGIN "authd-login.sock"
 /* contract ticket; authd, from pop3d-mailbox */
 #define SOCKET_TICKET "authd-ticket.sock"

@@ -5,8 +5,10 @@
 
 #include <check.h>
 
+#include "authd/attempt.h"
 #include "authd/failures.h"
 #include "authd/login.h"
+#include "authd/remember.h"
 #include "authd/ticket.h"
 #include "authd/verify.h"
 #include "common/base/clock.h"
@@ -24,6 +26,8 @@ static struct loop_timer *timeout;
 static struct failures *failures;
 static struct tickets *tickets;
 static struct verifier *verifier;
+static struct remember *memory;
+static struct attempts *attempts;
 static struct logins *logins;
 static int listen_fd;
 static struct chan *client;
@@ -115,9 +119,23 @@ start_verifier(void)
 }
 
 static void
+start_logins(void)
+{
+	struct attempts_args all = {.loop = loop, .conf = &f.conf,
+	    .directory = f.directory, .failures = failures,
+	    .tickets = tickets, .verifier = verifier, .remember = memory,
+	    .salt_key = SLICE("a key for tests"), .upgrades_fd = -1};
+	struct login_args args = {.loop = loop, .directory = f.directory,
+	    .listen_fd = listen_fd, .max_peers = 10};
+
+	attempts = attempts_new(&all);
+	args.attempts = attempts;
+	logins = logins_new(&args);
+}
+
+static void
 setup(void)
 {
-	struct login_args args = {.max_peers = 10};
 	char path[128];
 
 	auth_setup(&f, "auth_failure_delay = 60ms\nauth_failures_max = 5\n");
@@ -132,14 +150,8 @@ setup(void)
 	failures = failures_new(&f.conf);
 	tickets = tickets_new();
 	start_verifier();
-	args.loop = loop;
-	args.conf = &f.conf;
-	args.directory = f.directory;
-	args.failures = failures;
-	args.tickets = tickets;
-	args.verifier = verifier;
-	args.listen_fd = listen_fd;
-	logins = logins_new(&args);
+	memory = remember_new();
+	start_logins();
 	connect_client();
 }
 
@@ -150,6 +162,8 @@ teardown(void)
 	chan_free(&client);
 	verifier_free(&verifier);
 	logins_free(&logins);
+	attempts_free(&attempts);
+	remember_free(&memory);
 	tickets_free(&tickets);
 	failures_free(&failures);
 	close(listen_fd);
@@ -326,18 +340,15 @@ START_TEST(tables_gone)
 	struct login_try msg = attempt(SLICE("ann@example.org"), "annsecret");
 	struct directory_args args = {.conf = &f.conf,
 	    .table_fd = f.table_fd, .etc_fd = -1};
-	struct login_args more = {.loop = loop, .conf = &f.conf,
-	    .failures = failures, .tickets = tickets, .verifier = verifier,
-	    .listen_fd = listen_fd, .max_peers = 10};
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/tables/users.cdb", f.dir);
 	ck_assert_int_eq(unlink(path), 0);
 	logins_free(&logins);
+	attempts_free(&attempts);
 	directory_free(&f.directory);
 	f.directory = directory_new(&args);
-	more.directory = f.directory;
-	logins = logins_new(&more);
+	start_logins();
 	connect_client();
 	(void)try(&msg);
 	ck_assert_uint_eq(got.result, LOGIN_TEMP);

@@ -50,12 +50,15 @@ static const struct {
 START_TEST(decide)
 {
 	struct apop *apop = apop_new();
-	struct verify_request request = {cases[_i].mechanism,
-	    slice_of(cases[_i].stored), slice_of(cases[_i].secret),
-	    slice_of(cases[_i].challenge)};
+	struct slice stored = slice_of(cases[_i].stored);
+	struct verify_request request = {.mechanism = cases[_i].mechanism,
+	    .stored = {&stored, 1}, .secret = slice_of(cases[_i].secret),
+	    .challenge = slice_of(cases[_i].challenge)};
+	struct buf out = BUF_INIT(1024);
 
-	ck_assert_msg(verify_decide(apop, &request) == cases[_i].want, "%s",
-	    cases[_i].name);
+	ck_assert_msg(verify_decide(apop, &request, &out).result ==
+	    cases[_i].want, "%s", cases[_i].name);
+	buf_free(&out);
 	apop_free(&apop);
 }
 END_TEST
@@ -103,11 +106,11 @@ on_child(void *arg, pid_t pid, int wstatus)
 }
 
 static void
-on_result(void *arg, enum verify_result result)
+on_result(void *arg, const struct verify_answer *answer)
 {
 	enum verify_result *at = arg;
 
-	*at = result;
+	*at = (enum verify_result)answer->result;
 	if (++answers == stop_at)
 		loop_stop(loop);
 }
@@ -146,8 +149,10 @@ teardown(void)
 static bool
 ask(int i, const char *stored, const char *secret)
 {
-	struct verify_request request = {LOGIN_PLAIN, slice_of(stored),
-	    slice_of(secret), SLICE_EMPTY};
+	struct slice one = slice_of(stored);
+	struct verify_request request = {.mechanism = LOGIN_PLAIN,
+	    .stored = {&one, 1}, .secret = slice_of(secret),
+	    .challenge = SLICE_EMPTY};
 
 	return verifier_submit(v, &request, on_result, &results[i]);
 }
