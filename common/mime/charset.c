@@ -13,13 +13,13 @@
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define PIECE 1024u
 
-/* What iconv is asked for, and the names it stands for, between spaces. */
+/* What iconv is asked for (NULL: nothing), and the names it stands for, between spaces. */
 static const struct row {
 	const char *iconv;
 	bool shifts;
 	const char *names;
 } rows[] = {
-	{"UTF-8", false, " utf-8 utf8 unicode-1-1-utf-8 cp65001 "},
+	{NULL, false, " utf-8 utf8 unicode-1-1-utf-8 cp65001 "},
 	{"US-ASCII", false, " us-ascii ascii ansi_x3.4-1968 iso-ir-6 646 "
 	    "iso646-us cp367 "},
 	{"CP1252", false, " iso-8859-1 iso8859-1 iso_8859-1 latin1 l1 "
@@ -89,8 +89,11 @@ charsets_new(void)
 	struct charsets *cs = mem_alloc(sizeof(*cs));
 
 	for (size_t i = 0; i < NROWS; i++) {
-		cs->cd[i] = iconv_open("UTF-8", rows[i].iconv);
-		cs->there[i] = cs->cd[i] != (iconv_t)-1;
+		cs->cd[i] = (iconv_t)-1;
+		if (rows[i].iconv != NULL)
+			cs->cd[i] = iconv_open("UTF-8", rows[i].iconv);
+		cs->there[i] = rows[i].iconv == NULL ||
+		    cs->cd[i] != (iconv_t)-1;
 	}
 	return cs;
 }
@@ -101,7 +104,7 @@ charsets_free(struct charsets **csp)
 	if (*csp == NULL)
 		return;
 	for (size_t i = 0; i < NROWS; i++)
-		if ((*csp)->there[i])
+		if ((*csp)->cd[i] != (iconv_t)-1)
 			iconv_close((*csp)->cd[i]);
 	free(*csp);
 	*csp = NULL;
@@ -144,6 +147,47 @@ charsets_shifts(const struct charsets *cs, struct slice name)
 	return i != NO_ROW && rows[i].shifts;
 }
 
+/* RFC 3629 4: octets of the character that s begins with; 0: it is none. */
+static size_t
+utf8_length(struct slice s)
+{
+	unsigned char a = (unsigned char)s.p[0], b;
+	size_t n = a < 0x80 ? 1 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : 4;
+
+	if (n == 1)
+		return 1;
+	if (a < 0xc2 || a > 0xf4 || s.len < n)
+		return 0;
+	b = (unsigned char)s.p[1];
+	/* No long forms, no surrogates, none above U+10FFFF. */
+	if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) ||
+	    (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* What claims to be UTF-8: iconv takes more for it than RFC 3629 does. */
+static void
+add_utf8(struct buf *out, struct slice s)
+{
+	size_t from = 0, at = 0, n;
+
+	while (at < s.len) {
+		n = utf8_length(slice_sub(s, at, s.len));
+		if (n > 0) {
+			at += n;
+			continue;
+		}
+		buf_add(out, s.p + from, at - from);
+		buf_adds(out, REPLACEMENT);
+		from = ++at;
+	}
+	buf_add(out, s.p + from, at - from);
+}
+
 static void
 convert(iconv_t cd, struct slice text, struct buf *out)
 {
@@ -162,7 +206,7 @@ convert(iconv_t cd, struct slice text, struct buf *out)
 
 		/* At the end: what it still holds. */
 		r = iconv(cd, left > 0 ? &in.q : NULL, &left, &to, &room);
-		buf_add(out, piece, (size_t)(to - piece));
+		add_utf8(out, slice_mem(piece, (size_t)(to - piece)));
 		if (out->overflow)
 			return;
 		if (r != (size_t)-1 && left == 0 && to == piece)
@@ -190,13 +234,15 @@ charsets_decode(struct charsets *cs, struct slice name, struct slice text,
 
 	if (i == NO_ROW)
 		return false;
-	convert(cs->cd[i], text, out);
+	if (rows[i].iconv == NULL)
+		add_utf8(out, text);
+	else
+		convert(cs->cd[i], text, out);
 	return true;
 }
 
 void
-charsets_utf8(struct charsets *cs, struct slice text, struct buf *out)
+charsets_utf8(struct slice text, struct buf *out)
 {
-	if (!charsets_decode(cs, SLICE("utf-8"), text, out))
-		buf_addslice(out, text);
+	add_utf8(out, text);
 }

@@ -33,6 +33,6 @@ bool charsets_shifts(const struct charsets *cs, struct slice name);
 bool charsets_decode(struct charsets *cs, struct slice name, struct slice text,
     struct buf *out);
 /* The same for text that says nothing: UTF-8 as far as it is that. */
-void charsets_utf8(struct charsets *cs, struct slice text, struct buf *out);
+void charsets_utf8(struct slice text, struct buf *out);
 
 #endif

@@ -145,7 +145,7 @@ add_text(struct decoder *d, struct slice s)
 		else
 			buf_addc(&plain, s.p[i]);
 	}
-	charsets_utf8(d->cs, buf_slice(&plain), d->out);
+	charsets_utf8(buf_slice(&plain), d->out);
 	buf_free(&plain);
 }
 
@@ -226,7 +226,7 @@ words_param(struct charsets *cs, const struct content_param *p,
 	if (p->charset.len == 0 ||
 	    !charsets_decode(cs, p->charset, p->value, out)) {
 		if (p->extended)
-			charsets_utf8(cs, p->value, out);
+			charsets_utf8(p->value, out);
 		else
 			words_decode(cs, p->value, out);
 	}
