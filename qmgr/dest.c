@@ -97,14 +97,19 @@ dest_next(struct qmgr *qm, const struct dest *d)
 }
 
 static void
+leave_idle(struct dest *d)
+{
+	TAILQ_REMOVE(&d->qm->idle, d, idle);
+	d->qm->nidle--;
+	d->on_idle = false;
+}
+
+/* One that is on no list but that of lines that may move. */
+static void
 dest_free(struct dest *d)
 {
 	assert(d->users == 0 && d->slots == 0 && d->units == 0 &&
 	    TAILQ_EMPTY(&d->parked) && TAILQ_EMPTY(&d->gathering));
-	if (d->on_idle) {
-		TAILQ_REMOVE(&d->qm->idle, d, idle);
-		d->qm->nidle--;
-	}
 	if (d->on_feed)
 		TAILQ_REMOVE(&d->qm->feeding, d, feed);
 	if (d->line != 0)
@@ -132,6 +137,7 @@ static void
 retire(struct dest *d)
 {
 	struct qmgr *qm = d->qm;
+	struct dest *oldest;
 
 	if (!worth_keeping(d)) {
 		dest_free(d);
@@ -139,8 +145,11 @@ retire(struct dest *d)
 	}
 	d->on_idle = true;
 	TAILQ_INSERT_TAIL(&qm->idle, d, idle);
-	if (++qm->nidle > IDLE_MAX)
-		dest_free(TAILQ_FIRST(&qm->idle));
+	if (++qm->nidle > IDLE_MAX) {
+		oldest = TAILQ_FIRST(&qm->idle);
+		leave_idle(oldest);
+		dest_free(oldest);
+	}
 }
 
 struct dest *
@@ -169,11 +178,8 @@ dest_get(struct qmgr *qm, enum lane_no no, struct slice key)
 void
 dest_hold(struct dest *d)
 {
-	if (d->on_idle) {
-		TAILQ_REMOVE(&d->qm->idle, d, idle);
-		d->qm->nidle--;
-		d->on_idle = false;
-	}
+	if (d->on_idle)
+		leave_idle(d);
 	d->users++;
 }
 
@@ -541,9 +547,12 @@ dest_init(struct qmgr *qm)
 void
 dest_free_all(struct qmgr *qm)
 {
-	struct dest *d;
+	struct dest *d, *next;
 
-	while ((d = TAILQ_FIRST(&qm->idle)) != NULL)
+	for (d = TAILQ_FIRST(&qm->idle); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, idle);
+		leave_idle(d);
 		dest_free(d);
+	}
 	free(qm->dests);
 }

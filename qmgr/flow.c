@@ -54,6 +54,19 @@ flow_init(struct qmgr *qm)
 	qm->flows = mem_array(FLOWS, sizeof(*qm->flows));
 }
 
+static struct flow *
+find(const struct flow_bucket *bucket, uint8_t turn, const char *key,
+    uint32_t len)
+{
+	struct flow *f;
+
+	LIST_FOREACH(f, bucket, hash)
+		if (f->turn == turn && f->len == len &&
+		    memcmp(f->key, key, len) == 0)
+			return f;
+	return NULL;
+}
+
 void
 flow_join(struct qmgr *qm, struct message *m)
 {
@@ -61,12 +74,8 @@ flow_join(struct qmgr *qm, struct message *m)
 	uint32_t len = key_of(m, key);
 	uint8_t turn = (uint8_t)m->turn;
 	struct flow_bucket *bucket = bucket_of(qm, turn, key, len);
-	struct flow *f;
+	struct flow *f = find(bucket, turn, key, len);
 
-	LIST_FOREACH(f, bucket, hash)
-		if (f->turn == turn && f->len == len &&
-		    memcmp(f->key, key, len) == 0)
-			break;
 	if (f == NULL) {
 		f = mem_alloc(sizeof(*f) + len);
 		f->turn = turn;

@@ -4,6 +4,7 @@
  * come from authd, local, a program or another host and are escaped where they
  * are shown.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ log_outcome(const struct rcpt *r, const struct status *st, struct slice host,
 		    LS("said", st->text));
 		return;
 	}
+	assert(o != NULL); /* only a success needs none */
 	stats_add(o->next_ms != 0 ? COUNT_DEFERRED : COUNT_FAILED, 1);
 	if (o->next_ms != 0)
 		clock_rfc3339(o->next_ms, next);

@@ -198,8 +198,11 @@ write_all(const struct qmgr *qm)
 	int fd;
 
 	for (size_t i = 0; i < p->n; i++)
+		/* The analyzer does not see that take_off closed the gap.
+		 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		buf_printf(&text, "%s\t%s\n", p->v[i].name, p->v[i].reason);
 	if (text.overflow) {
+		buf_free(&text);
 		errno = EFBIG;
 		return false;
 	}
@@ -245,9 +248,12 @@ written(struct qmgr *qm)
 static void
 take_off(struct paused *p, struct pause *one)
 {
+	struct pause last = p->v[--p->n];
+
 	free(one->name);
 	free(one->reason);
-	*one = p->v[--p->n];
+	if (one != &p->v[p->n])
+		*one = last;
 }
 
 bool
