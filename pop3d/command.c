@@ -81,6 +81,9 @@ cmd_capa(struct session *s, struct slice arg)
 	reply_ok(s, "Capability list follows");
 	if (s->conf->pop3_plaintext_login)
 		stream_puts(s->net, "USER\r\n");
+	/* RFC 5034 3 */
+	if (s->mechanisms != NULL && s->mechanisms[0] != '\0')
+		stream_printf(s->net, "SASL %s\r\n", s->mechanisms);
 	stream_puts(s->net, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
 	    "PIPELINING\r\nEXPIRE NEVER\r\n"
 	    "UTF8 USER\r\nLANG\r\nIMPLEMENTATION postern\r\n.\r\n");

@@ -25,6 +25,7 @@
 #include "common/proto/session.h"
 #include "common/sys/proc.h"
 #include "common/sys/sandbox.h"
+#include "pop3d/auth.h"
 #include "pop3d/counters.h"
 #include "pop3d/login.h"
 #include "pop3d/session.h"
@@ -78,8 +79,8 @@ get_channel(struct login *l, enum session_service service)
 	return fd;
 }
 
-static enum state
-not_now(struct session *s)
+enum state
+login_not_now(struct session *s)
 {
 	reply_no(s, "SYS/TEMP", "Login is not possible now, try again later");
 	return STATE_AUTHORIZATION;
@@ -94,7 +95,7 @@ answer_refusal(struct session *s, uint32_t result)
 		reply_error(s, "IN-USE", "Too many sessions of this user");
 		return STATE_AUTHORIZATION;
 	}
-	return not_now(s);
+	return login_not_now(s);
 }
 
 /*
@@ -121,11 +122,11 @@ hand_over(struct session *s, struct slice ticket)
 	int fd = get_channel(s->login, SERVICE_MAILBOX);
 
 	if (fd == -1)
-		return not_now(s);
+		return login_not_now(s);
 	copy = fcntl(stream_fd(s->net), F_DUPFD_CLOEXEC, 0);
 	if (copy == -1) {
 		close(fd);
-		return not_now(s);
+		return login_not_now(s);
 	}
 	c = chan_new(fd, &mailbox_contract, CHAN_CLIENT);
 	chan_send_fds(c, MAILBOX_OPEN, &open, &copy, 1);
@@ -212,36 +213,68 @@ ask(struct session *s, const struct login_try *attempt,
 	return false;
 }
 
-static enum state
-conclude(struct session *s, const struct login_answer *answer,
+enum state
+login_conclude(struct session *s, uint32_t result, struct slice ticket,
     struct slice user)
 {
 	/* Two parties must not speak out of turn: what was answered to earlier
 	 * commands leaves before the mailbox process says anything. */
-	if (answer->result == LOGIN_OK && answer->ticket.len == TICKET_LEN) {
+	if (result == LOGIN_OK && ticket.len == TICKET_LEN) {
 		stats_add(COUNT_LOGINS_GOOD, 1);
 		if (stream_flush(s->net) == STREAM_OK)
-			return hand_over(s, answer->ticket);
+			return hand_over(s, ticket);
 		s->end = "closed";
 		return STATE_CLOSED;
 	}
-	stats_add(answer->result == LOGIN_FAILED ? COUNT_LOGINS_BAD :
-	    answer->result == LOGIN_BLOCKED ? COUNT_LOGINS_BLOCKED :
+	stats_add(result == LOGIN_FAILED ? COUNT_LOGINS_BAD :
+	    result == LOGIN_BLOCKED ? COUNT_LOGINS_BLOCKED :
 	    COUNT_LOGINS_UNDECIDED, 1);
 	LOG_INFO("login-failed", LS("ip", s->ip), LB("user", user),
-	    LS("why", answer->result == LOGIN_FAILED ? "failed" :
-	    answer->result == LOGIN_BLOCKED ? "blocked" : "temporary"));
-	if (answer->result == LOGIN_BLOCKED) {
+	    LS("why", result == LOGIN_FAILED ? "failed" :
+	    result == LOGIN_BLOCKED ? "blocked" : "temporary"));
+	if (result == LOGIN_BLOCKED) {
 		reply_error(s, "SYS/TEMP", "Too many failed logins, "
 		    "try again later");
 		return STATE_AUTHORIZATION;
 	}
-	if (answer->result != LOGIN_FAILED)
-		return not_now(s);
+	if (result != LOGIN_FAILED)
+		return login_not_now(s);
 	s->login->failed++;
 	/* RFC 3206 4: the one case in which asking the user again helps */
 	reply_error(s, "AUTH", "Login failed");
 	return STATE_AUTHORIZATION;
+}
+
+/* --- for AUTH --- */
+
+struct chan *
+login_authd(struct session *s)
+{
+	return connect_authd(s->login) ? s->login->auth : NULL;
+}
+
+void
+login_authd_drop(struct session *s)
+{
+	chan_free(&s->login->auth);
+}
+
+bool
+login_authd_open(const struct session *s)
+{
+	return s->login->auth != NULL;
+}
+
+uint32_t
+login_flags(const struct session *s)
+{
+	return s->conf->pop3_plaintext_login ? LOGIN_EXPOSED : 0;
+}
+
+struct slice
+login_sid(const struct session *s)
+{
+	return slice_of(s->login->sid);
 }
 
 static enum state
@@ -266,8 +299,8 @@ try_login(struct session *s, enum login_mechanism mechanism, struct slice user,
 
 	/* authd may have been restarted since the last attempt. */
 	if (!ask(s, &attempt, &answer) && !(had && ask(s, &attempt, &answer)))
-		return not_now(s);
-	next = conclude(s, &answer, user);
+		return login_not_now(s);
+	next = login_conclude(s, answer.result, answer.ticket, user);
 	if (l->auth != NULL)
 		chan_wipe(l->auth);
 	return next;
@@ -346,7 +379,7 @@ cmd_utf8(struct session *s, struct slice arg)
 	return s->state;
 }
 
-/* STLS and AUTH are known, so that clients which try are told in one word. */
+/* STLS is known, so that clients which try it are told in one word. */
 static enum state
 cmd_unavailable(struct session *s, struct slice arg)
 {
@@ -367,14 +400,14 @@ cmd_quit(struct session *s, struct slice arg)
 #define BEFORE (IN(AUTHORIZATION) | IN(USER))
 
 static const struct command table[] = {
-	{"CAPA", BEFORE, ARGS_OPTIONAL, cmd_capa},
+	{"CAPA", BEFORE, ARGS_OPTIONAL, cmd_login_capa},
 	{"USER", BEFORE, ARGS_NEEDED, cmd_user},
 	{"PASS", IN(USER), ARGS_NEEDED, cmd_pass},
 	{"APOP", BEFORE, ARGS_NEEDED, cmd_apop},
 	{"UTF8", BEFORE, ARGS_NONE, cmd_utf8},
 	{"LANG", BEFORE, ARGS_OPTIONAL, cmd_lang},
 	{"STLS", BEFORE, ARGS_OPTIONAL, cmd_unavailable},
-	{"AUTH", BEFORE, ARGS_OPTIONAL, cmd_unavailable},
+	{"AUTH", BEFORE, ARGS_OPTIONAL, cmd_auth},
 	{"QUIT", BEFORE, ARGS_NONE, cmd_quit},
 	/* Of the TRANSACTION state */
 	{"STAT", IN(TRANSACTION), ARGS_OPTIONAL, NULL},

@@ -39,6 +39,7 @@ struct session {
 	int64_t end_ms;         /* nothing is waited for after this */
 	int64_t idle_ms;        /* for one command */
 	const char *end;        /* why it ended, for the log */
+	const char *mechanisms; /* for CAPA; NULL or "": none */
 	struct login *login;    /* login session */
 	struct mailbox *mailbox; /* mailbox process */
 };
