@@ -14,7 +14,9 @@
  *   and whatever says binary and is no text, base64, which keeps line ends.
  * - The label goes out before the body was seen: a part is held back until it is
  *   known what it needs.  One that is clean for longer than 256 KB is encoded on
- *   suspicion.
+ *   suspicion; a multipart without a delimiter for so long is taken for one, and
+ *   what says an encoding that nobody knows is left as it is, mended like a
+ *   preamble.
  * - base64, quoted-printable and uuencode stay, even if they are wrong; octets
  *   among them that cannot go do so without changing what they mean.
  * - multipart/signed is converted like any other: 8-bit content should not have

@@ -16,7 +16,7 @@ import zlib
 
 import pytest
 
-from suite import BIN, ROOT
+from suite import BIN, DOMAIN, ROOT, Suite, wait_until
 
 TOOL = BIN / "test-mime"
 DATA = pathlib.Path(os.environ.get("POSTERN_DATA") or ROOT / "../shared/data")
@@ -696,3 +696,52 @@ def test_memory():
         p = subprocess.run(["sh", "-c", limited], input=text, timeout=100,
                            capture_output=True, check=False)
         assert p.returncode == 0, p.stderr
+
+
+# ---- deliveries ----
+
+BINARY = (b"From: x@client.example\r\nMIME-Version: 1.0\r\n"
+          b"Content-Type: multipart/mixed; boundary=b\r\n"
+          b"Content-Transfer-Encoding: binary\r\n\r\n"
+          b"--b\r\nContent-Type: text/plain\r\n\r\ntext \xe4\r\n"
+          b"--b\r\nContent-Type: application/octet-stream\r\n"
+          b"Content-Transfer-Encoding: binary\r\n\r\n"
+          + bytes(range(256)) * 2000 + b"\r\n--b--\r\n")
+
+
+def test_delivered():
+    """What came as BINARYMIME, in a Maildir and to a program: lines, and each
+    part as it was; what the file's name says of its size is right."""
+    with Suite(start=False) as s:
+        out = s.dir / "out"
+        out.mkdir()
+        out.chmod(0o777)
+        program = s.dir / "program"
+        program.write_text(f"#!/bin/sh\ncat > {out}/mail.new\n"
+                           f"mv {out}/mail.new {out}/mail\n")
+        program.chmod(0o755)
+        s.write_table("aliases", f"postmaster@{DOMAIN}: ann@{DOMAIN}\n"
+                      f"program@{DOMAIN}: \"|{program}\"\n")
+        s.setup_again()
+        s.start()
+        with s.smtp() as c:
+            c.ehlo()
+            assert c.mail("x@client.example", ["BODY=BINARYMIME"])[0] == 250
+            for to in ("ann", "program"):
+                assert c.rcpt(f"{to}@{DOMAIN}")[0] == 250
+            c.send(b"BDAT %d LAST\r\n" % len(BINARY) + BINARY)
+            assert c.getreply()[0] == 250
+        wait_until((out / "mail").exists, 20)
+        [path] = s.wait_delivered("ann", 1)
+        for file in (path, out / "mail"):
+            text = file.read_bytes()
+            assert b"\r" not in text and b"\0" not in text
+            parts = email.message_from_bytes(text).get_payload()
+            assert parts[0].get_payload(decode=True) == b"text \xe4"
+            assert parts[1].get_payload(decode=True) == \
+                bytes(range(256)) * 2000
+        text = path.read_bytes()
+        sizes = dict(x.split("=") for x in
+                     path.name.split(":")[0].split(",")[1:])
+        assert int(sizes["S"]) == len(text)
+        assert int(sizes["W"]) == len(text) + text.count(b"\n")
