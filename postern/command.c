@@ -25,6 +25,11 @@ const struct command commands[] = {
 	    user_passwd},
 	{"user", "list", "[text]", "all, or those that contain text",
 	    user_list},
+	{"user", "app-password", "add [--scope imap+pop3+submission] address "
+	    "name | list address | remove address name", "passwords for one "
+	    "program each", user_app_password},
+	{"user", "upgrade", "", "take over the better hashes that authd noted",
+	    user_upgrade},
 	{"user", "remove", "address", "the entry; its mail stays",
 	    user_remove},
 	{"alias", "add", "[--replace] name target ...", "an alias", alias_add},

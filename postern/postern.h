@@ -43,6 +43,8 @@ int user_add(struct postern *p, int argc, char *argv[]);
 int user_passwd(struct postern *p, int argc, char *argv[]);
 int user_list(struct postern *p, int argc, char *argv[]);
 int user_remove(struct postern *p, int argc, char *argv[]);
+int user_app_password(struct postern *p, int argc, char *argv[]);
+int user_upgrade(struct postern *p, int argc, char *argv[]);
 int alias_add(struct postern *p, int argc, char *argv[]);
 int alias_list(struct postern *p, int argc, char *argv[]);
 int alias_remove(struct postern *p, int argc, char *argv[]);

@@ -11,11 +11,14 @@
 
 #include "common/base/buf.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 #include "common/conf/password.h"
+#include "common/conf/scram.h"
 #include "postern/out.h"
 #include "postern/secret.h"
 
 #define PLAIN 99 /* --scheme plain, beside enum password_scheme */
+#define SCRAM 98 /* --scheme scram-sha-256 */
 
 static int
 from_terminal(struct buf *out)
@@ -91,7 +94,7 @@ find_scheme(struct postern *p, const char *word, int *scheme)
 		int scheme;
 	} words[] = {{"yescrypt", PASSWORD_YESCRYPT},
 	    {"sha512", PASSWORD_SHA512}, {"bcrypt", PASSWORD_BCRYPT},
-	    {"plain", PLAIN}};
+	    {"scram-sha-256", SCRAM}, {"plain", PLAIN}};
 	size_t i;
 
 	if (word == NULL) {
@@ -103,8 +106,8 @@ find_scheme(struct postern *p, const char *word, int *scheme)
 			*scheme = words[i].scheme;
 			return true;
 		}
-	out_error("--scheme %s: unknown; there are yescrypt, sha512, bcrypt "
-	    "and plain (which APOP needs)", word);
+	out_error("--scheme %s: unknown; there are yescrypt, sha512, bcrypt, "
+	    "scram-sha-256 and plain (which APOP and CRAM-MD5 need)", word);
 	return false;
 }
 
@@ -120,6 +123,33 @@ make_plain(struct slice secret, struct buf *out)
 	buf_adds(out, "{PLAIN}");
 	buf_addslice(out, secret);
 	return 0;
+}
+
+int
+secret_scram(struct postern *p, struct slice secret,
+    const struct scram_keys *like, struct buf *out)
+{
+	struct scram_keys k = {.hash = SCRAM_SHA256,
+	    .iterations = (uint32_t)p->conf.scram_iterations,
+	    .nsalt = SCRAM_SALT_LEN};
+	int code = 0;
+
+	if (like != NULL)
+		k = *like;
+	else
+		random_bytes(k.salt, k.nsalt);
+	if (secret.len == 0 ||
+	    memchr(secret.p, '\0', secret.len) != NULL) {
+		out_error("the password is empty or holds a NUL");
+		code = EXIT_PERMANENT;
+	} else if (!scram_derive(&k, secret)) {
+		out_error("libcrypto cannot make SCRAM keys here");
+		code = EXIT_TEMPORARY;
+	} else {
+		scram_format(&k, out);
+	}
+	explicit_bzero(&k, sizeof(k));
+	return code;
 }
 
 static int
@@ -166,6 +196,8 @@ secret_make(struct postern *p, const struct secret_options *o, struct buf *out)
 	code = read_secret(o->file, &secret);
 	if (code == 0 && scheme == PLAIN) {
 		code = make_plain(buf_slice(&secret), out);
+	} else if (code == 0 && scheme == SCRAM) {
+		code = secret_scram(p, buf_slice(&secret), NULL, out);
 	} else if (code == 0 && !password_make((enum password_scheme)scheme,
 	    buf_slice(&secret), out, &why)) {
 		out_error("%s", why);

@@ -12,8 +12,7 @@
 #include "postern/out.h"
 #include "postern/secret.h"
 #include "postern/tables.h"
-
-#define LINE_MAX_OCTETS 16384
+#include "postern/user.h"
 
 static bool
 parse_id(struct postern *p, const char *option, const char *text,
@@ -29,12 +28,11 @@ parse_id(struct postern *p, const char *option, const char *text,
 	return false;
 }
 
-/* Writes the entry and says so. */
-static int
-put(struct postern *p, const struct table_user *u, bool replace,
+int
+user_put(struct postern *p, const struct table_user *u, bool replace,
     const char *done)
 {
-	struct buf line = BUF_INIT(LINE_MAX_OCTETS);
+	struct buf line = BUF_INIT(USER_LINE_MAX);
 	int code = EXIT_PERMANENT;
 
 	if (table_user_format(u, &line) && !line.overflow)
@@ -42,7 +40,7 @@ put(struct postern *p, const struct table_user *u, bool replace,
 	else
 		out_error("%.*s: home and Maildir must not hold colons, "
 		    "spaces or control characters", SLICE_FMT(u->name));
-	if (code == 0)
+	if (code == 0 && done != NULL)
 		tables_say(p, done, "user", u->name);
 	buf_wipe(&line);
 	return code;
@@ -55,7 +53,7 @@ add(struct postern *p, const char *address, struct table_user *u,
 	struct buf name = BUF_INIT(1000);
 	struct buf stored = BUF_INIT(PASSWORD_STORED_MAX);
 	bool there = false;
-	struct buf old = BUF_INIT(LINE_MAX_OCTETS);
+	struct buf old = BUF_INIT(USER_LINE_MAX);
 	int code = tables_own_address(p, address, &name);
 
 	if (code == 0)
@@ -72,7 +70,7 @@ add(struct postern *p, const char *address, struct table_user *u,
 	if (code == 0) {
 		u->name = buf_slice(&name);
 		u->password = buf_slice(&stored);
-		code = put(p, u, false, "added");
+		code = user_put(p, u, false, "added");
 	}
 	buf_free(&name);
 	buf_wipe(&stored);
@@ -114,9 +112,8 @@ user_add(struct postern *p, int argc, char *argv[])
 	return add(p, argv[0], &u, &secret);
 }
 
-/* The entry of that name: under the full address, or bare in local_domain. */
-static int
-find_entry(struct postern *p, const char *text, struct buf *name,
+int
+user_find_entry(struct postern *p, const char *text, struct buf *name,
     struct buf *value)
 {
 	struct slice full, at_local = slice_of(p->conf.local_domain);
@@ -144,11 +141,11 @@ static int
 change_password(struct postern *p, const char *address,
     const struct secret_options *secret)
 {
-	struct buf name = BUF_INIT(1000), value = BUF_INIT(LINE_MAX_OCTETS);
+	struct buf name = BUF_INIT(1000), value = BUF_INIT(USER_LINE_MAX);
 	struct buf stored = BUF_INIT(PASSWORD_STORED_MAX);
 	struct table_user u;
 	const char *why;
-	int code = find_entry(p, address, &name, &value);
+	int code = user_find_entry(p, address, &name, &value);
 
 	if (code == 0 && !table_user_parse(buf_slice(&value), &u, &why)) {
 		out_error("%s: %s", address, why);
@@ -158,7 +155,7 @@ change_password(struct postern *p, const char *address,
 		code = secret_make(p, secret, &stored);
 	if (code == 0) {
 		u.password = buf_slice(&stored);
-		code = put(p, &u, true, "changed");
+		code = user_put(p, &u, true, "changed");
 	}
 	buf_free(&name);
 	buf_wipe(&value);
@@ -184,7 +181,7 @@ user_passwd(struct postern *p, int argc, char *argv[])
 int
 user_remove(struct postern *p, int argc, char *argv[])
 {
-	struct buf name = BUF_INIT(1000), value = BUF_INIT(LINE_MAX_OCTETS);
+	struct buf name = BUF_INIT(1000), value = BUF_INIT(USER_LINE_MAX);
 	struct table_user u;
 	const char *why;
 	int code;
@@ -195,7 +192,7 @@ user_remove(struct postern *p, int argc, char *argv[])
 		return command_usage(user_remove);
 	if (!command_conf(p))
 		return EXIT_PERMANENT;
-	code = find_entry(p, argv[0], &name, &value);
+	code = user_find_entry(p, argv[0], &name, &value);
 	if (code == 0 && !table_user_parse(buf_slice(&value), &u, &why)) {
 		out_error("%s: %s", argv[0], why);
 		code = EXIT_PERMANENT;
