@@ -20,6 +20,9 @@
 #define HOLES_MAX ((size_t)512 * 1024)
 #endif
 #define TOP_SIZE 131000 /* just below what malloc maps apart */
+#define CACHED_MAX 1032
+#define CACHED_LEAST 24
+#define CACHED_STEP 16
 
 static _Noreturn void
 exhausted(size_t n, size_t size)
@@ -40,26 +43,39 @@ struct hole {
 	struct hole *next;
 };
 
+/* Takes pieces of this size while there are any below top; what is left of the
+ * octets to be given away. */
+static size_t
+fill_holes(size_t size, const char *top, size_t left)
+{
+	static struct hole *holes;
+	struct hole *h;
+
+	for (; left > size; left -= size) {
+		h = malloc(size);
+		if (h == NULL || (char *)h > top) {
+			free(h);
+			break;
+		}
+		h->next = holes;
+		holes = h;
+	}
+	return left;
+}
+
 void
 mem_settle(void)
 {
-	static const size_t sizes[] = {65536, 16384, 4096, 1024, 512, 256, 128,
-	    64, 24};
-	static struct hole *holes;
+	static const size_t sizes[] = {65536, 16384, 4096};
 	char *top = malloc(TOP_SIZE); /* from the end of the heap */
-	size_t i, left = HOLES_MAX;
-	struct hole *h;
+	size_t i, size, left = HOLES_MAX;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && top != NULL; i++)
-		for (; left > sizes[i]; left -= sizes[i]) {
-			h = malloc(sizes[i]);
-			if (h == NULL || (char *)h > top) {
-				free(h);
-				break;
-			}
-			h->next = holes;
-			holes = h;
-		}
+		left = fill_holes(sizes[i], top, left);
+	/* malloc keeps a list for each small size, too. */
+	for (size = CACHED_MAX; size >= CACHED_LEAST && top != NULL;
+	    size -= CACHED_STEP)
+		left = fill_holes(size, top, left);
 	free(top);
 }
 

@@ -34,7 +34,8 @@ const struct tls_keys *keys_ops(struct keys *k);
  * A parent's side, in its event loop: asks keyd for the certificates of clients
  * that name nobody, gives them to ctx, and asks for more where sessions had to
  * (tls_context_wish); a new question at most once a second.  path is of the
- * socket, as for chan_dial.
+ * socket, as for chan_dial.  keys_watch_new waits for a moment for the first
+ * answer: to be called before proc_ready.
  */
 struct loop;
 struct keys_watch;

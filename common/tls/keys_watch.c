@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/io/chan.h"
@@ -14,6 +15,8 @@
 
 #define PAUSE_MS 1000 /* between two questions */
 #define WAIT_MS 5000  /* for an answer */
+#define START_MS 300  /* likewise, before anybody is served */
+#define SETTLES_MAX 8
 
 struct keys_watch {
 	struct loop *loop;
@@ -23,6 +26,7 @@ struct keys_watch {
 	struct loop_io *io;
 	struct loop_timer *timer; /* the next question, or too long a wait */
 	int64_t asked_ms;
+	unsigned settles;
 	bool have_first;          /* asked for nobody's, and answered */
 	bool first;               /* the question under way is that */
 	char name[TLS_NAME_SIZE]; /* and otherwise this; "": none */
@@ -60,6 +64,9 @@ take_answer(struct keys_watch *w, const struct key_certs *c)
 		LOG_WARN("certificate-not-parsed", LB("folder", c->folder));
 	else
 		LOG_DEBUG("certificate-preloaded", LB("folder", c->folder));
+	/* What was parsed left holes, on pages that children would copy. */
+	if (w->settles++ < SETTLES_MAX)
+		mem_settle();
 }
 
 static void
@@ -85,23 +92,48 @@ on_answer(void *arg, unsigned events)
 	done(w);
 }
 
-static void
-ask(struct keys_watch *w)
+static bool
+begin(struct keys_watch *w)
 {
 	struct key_cert q = {.known = {NULL, 0}};
 
 	w->first = !w->have_first;
 	q.name = w->first ? SLICE_EMPTY : slice_of(w->name);
-	w->asked_ms = loop_now(w->loop);
 	w->chan = chan_connect(w->path, &key_contract);
-	if (w->chan == NULL) {
+	if (w->chan == NULL)
+		return false;
+	chan_send(w->chan, KEY_CERT, &q);
+	return true;
+}
+
+static void
+ask(struct keys_watch *w)
+{
+	w->asked_ms = loop_now(w->loop);
+	if (!begin(w)) {
 		done(w);
 		return;
 	}
-	chan_send(w->chan, KEY_CERT, &q);
 	w->io = loop_io_new(w->loop, chan_fd(w->chan), LOOP_READ, on_answer,
 	    w);
 	loop_timer_in(w->timer, WAIT_MS);
+}
+
+/* Before the first client: a keyd that runs answers at once, and sessions are
+ * forked from memory that is settled then. */
+static void
+ask_and_wait(struct keys_watch *w)
+{
+	union key_msg msg;
+	int fds[CHAN_MAX_FDS];
+	size_t nfds;
+	uint16_t type;
+
+	if (begin(w) && chan_wait(w->chan, &type, &msg, sizeof(msg), fds,
+	    &nfds, clock_mono_ms() + START_MS) == CHAN_OK &&
+	    type == KEY_CERTS)
+		take_answer(w, &msg.certs);
+	done(w);
 }
 
 static void
@@ -137,7 +169,7 @@ keys_watch_new(struct loop *l, struct tls_context *ctx, const char *path)
 	w->ctx = ctx;
 	w->path = path;
 	w->timer = loop_timer_new(l, on_timer, w);
-	ask(w);
+	ask_and_wait(w);
 	return w;
 }
 
