@@ -137,7 +137,7 @@ START_TEST(strange)
 	st.st_gid = 8;
 	ck_assert_ptr_nonnull(pickup_strange(&p, &st, 2000000, &later));
 	st.st_gid = 7;
-	st.st_size = 10000000;
+	st.st_size = 100000000;
 	ck_assert_ptr_nonnull(pickup_strange(&p, &st, 2000000, &later));
 	st.st_size = 100;
 	st.st_nlink = 2;
