@@ -1,7 +1,7 @@
 /*
  * The text of a delivery on its way from the queue file to mailbox or program,
- * in large pieces.  In delivery processes and the spawner's feeders; the content
- * is whatever the network sent.
+ * in large pieces.  In delivery processes and the spawner's feeders; the
+ * content is whatever the network sent.
  */
 #include <errno.h>
 #include <string.h>

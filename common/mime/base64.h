@@ -46,8 +46,8 @@ struct base64_decoder {
 	uint32_t bits;
 };
 
-/* At most in.len + 2 octets are added to out (at the end 2).  False: strict, and
- * it is bad. */
+/* At most in.len + 2 octets are added to out (at the end 2).  False: strict,
+ * and it is bad. */
 bool base64_decode(struct base64_decoder *d, struct slice in, struct buf *out);
 bool base64_decode_end(struct base64_decoder *d, struct buf *out);
 

@@ -13,7 +13,8 @@
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define PIECE 1024u
 
-/* What iconv is asked for (NULL: nothing), and the names it stands for, between spaces. */
+/* What iconv is asked for (NULL: nothing), and the names it stands for, between
+ * spaces. */
 static const struct row {
 	const char *iconv;
 	bool shifts;

@@ -1,8 +1,8 @@
 /*
  * The charsets of mail, and their text in UTF-8.  The list is fixed: what a
- * message names is looked up there and never handed to the C library.  All of it
- * is opened at once, before a process enters its cage, for iconv(3) loads a file
- * for each.
+ * message names is looked up there and never handed to the C library.  All of
+ * it is opened at once, before a process enters its cage, for iconv(3) loads a
+ * file for each.
  */
 #ifndef COMMON_MIME_CHARSET_H
 #define COMMON_MIME_CHARSET_H

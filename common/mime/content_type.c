@@ -132,7 +132,9 @@ take_quoted(struct reader *r)
 		if (rest.len > 1 && rest.p[0] == '\\')
 			r->at++;
 		c = peek(r);
-		buf_addc(r->text, c == '\0' || c == '\r' || c == '\n' ? ' ' : c);
+		if (c == '\0' || c == '\r' || c == '\n')
+			c = ' ';
+		buf_addc(r->text, c);
 	}
 	if (more(r))
 		r->at++;

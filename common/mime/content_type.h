@@ -15,7 +15,8 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 
-#define CONTENT_PARAMS_MAX 64u    /* with all pieces of all; more are left out */
+#define CONTENT_PARAMS_MAX 64u    /* with all pieces of all; more are left
+				   * out */
 #define CONTENT_VALUE_MAX 65536u /* octets of a field looked at */
 
 struct content_param {

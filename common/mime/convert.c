@@ -6,9 +6,9 @@
  * The label of a part, Content-Transfer-Encoding, goes out before its body is
  * seen.  So from that field on the part is held back until it is known what its
  * body holds: to its end, or to the first octet that cannot go.  A part that is
- * clean for longer than HOLD_MAX is encoded on suspicion.  Labels that promise an
- * encoding need no such care: what is wrong in base64 or quoted-printable can be
- * mended without changing what it means.
+ * clean for longer than HOLD_MAX is encoded on suspicion.  Labels that promise
+ * an encoding need no such care: what is wrong in base64 or quoted-printable
+ * can be mended without changing what it means.
  */
 #include <stdlib.h>
 
@@ -132,8 +132,9 @@ put_label(struct convert *c, const char *label)
 
 /*
  * The header section goes out, without its empty line.  label: the part's new
- * encoding, or NULL to leave it as it is; says_type: a message that says nothing
- * of its type is given one (RFC 1428 3: 8-bit text of nobody knows what charset).
+ * encoding, or NULL to leave it as it is; says_type: a message that says
+ * nothing of its type is given one (RFC 1428 3: 8-bit text of nobody knows what
+ * charset).
  */
 static void
 put_header(struct convert *c, const struct part *p, const char *label,

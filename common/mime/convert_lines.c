@@ -12,7 +12,8 @@
 
 #define LINE_MOST (SCAN_LINE_MAX + 2)
 #define MEND_PIECE 1024u   /* octets mended at a time */
-#define FOLD_FROM 400u     /* a header line is folded at the first blank behind */
+#define FOLD_FROM 400u     /* a header line is folded at the first blank
+			    * behind */
 #define OUT_MAX 65536u
 
 /* ---- output ---- */
@@ -59,8 +60,8 @@ convert_room(struct convert_out *o, size_t n)
 /*
  * RFC 5322 2.2.3.  Where no blank is in reach one is put in: that is what those
  * who limit lines do, and the others refuse.  Of blanks that a fold may be put
- * before only the first stays, and none at the line's end: a line of blanks would
- * be taken for the section's end by some.
+ * before only the first stays, and none at the line's end: a line of blanks
+ * would be taken for the section's end by some.
  */
 static void
 mend_header(struct convert_lines *l, struct buf *out, struct slice s)

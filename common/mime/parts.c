@@ -1,8 +1,8 @@
 /*
  * The structure of a message.  In remote, local and whoever looks into mail, on
  * whatever the network sent.  A stack of open parts, no recursion.  Bodies are
- * passed on in pieces as large as they come; only the start of a line that may be
- * a delimiter, and the line end before it, are kept back.
+ * passed on in pieces as large as they come; only the start of a line that may
+ * be a delimiter, and the line end before it, are kept back.
  */
 #include <stdlib.h>
 #include <string.h>

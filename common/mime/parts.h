@@ -5,22 +5,22 @@
  *
  * - A delimiter is a line of its own: "--", the boundary, "--" for the last,
  *   blanks (RFC 2046 5.1.1).  A line that only begins so is none: boundaries
- *   that begin with another one are common.  The innermost multipart that a line
- *   fits is meant; one of an outer multipart ends all within, whatever they
- *   still wait for, also within a header section.  Behind its last delimiter a
- *   multipart has no more.  Delimiters in a row are one.
- * - The line end before a delimiter belongs to it (there is none directly behind
- *   a header section); the one behind a last delimiter does not, it belongs to
- *   the epilogue or to the next delimiter.
+ *   that begin with another one are common.  The innermost multipart that a
+ *   line fits is meant; one of an outer multipart ends all within, whatever
+ *   they still wait for, also within a header section.  Behind its last
+ *   delimiter a multipart has no more.  Delimiters in a row are one.
+ * - The line end before a delimiter belongs to it (there is none directly
+ *   behind a header section); the one behind a last delimiter does not, it
+ *   belongs to the epilogue or to the next delimiter.
  * - A part without Content-Type is text/plain, in multipart/digest
  *   message/rfc822; one whose type cannot be read is text/plain.
- * - message/rfc822 and message/global hold a message, unless they are said to be
- *   encoded.  What is nested deeper than depth_max, or a
+ * - message/rfc822 and message/global hold a message, unless they are said to
+ *   be encoded.  What is nested deeper than depth_max, or a
  *   multipart without a usable boundary, is not looked into.
  * - Header fields as common/mime/header.h has them.
  *
- * Memory: a few hundred octets for each open level, boundaries, one header field
- * of at most `keep` octets and one line of at most PARTS_LINE_MAX.
+ * Memory: a few hundred octets for each open level, boundaries, one header
+ * field of at most `keep` octets and one line of at most PARTS_LINE_MAX.
  */
 #ifndef COMMON_MIME_PARTS_H
 #define COMMON_MIME_PARTS_H
@@ -73,10 +73,12 @@ struct part {
 	enum content_encoding encoding;
 	bool has_type;        /* a Content-Type field, readable or not */
 	bool has_version;     /* MIME-Version */
-	bool no_body;         /* the header section did not end: no empty line */
+	bool no_body;         /* the header section did not end: no empty
+			       * line */
 	bool opaque;          /* set it in header(): a leaf, whatever it is */
 	/* Known when end() is called */
-	bool cut;             /* the message ended within: no delimiter follows */
+	bool cut;             /* the message ended within: no delimiter
+			       * follows */
 	struct parts_place start; /* of the header section */
 	struct parts_place body;
 	struct parts_place end;   /* of the body */

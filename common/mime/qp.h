@@ -18,9 +18,9 @@
 
 /*
  * CRLF is a line's end; a CR or LF alone, NUL, other controls and 8-bit octets
- * are encoded.  What has a meaning at the start of a line for those who carry or
- * split mail ("--", "From ", ".") is encoded there too, so that no line of the
- * result can be a boundary's.
+ * are encoded.  What has a meaning at the start of a line for those who carry
+ * or split mail ("--", "From ", ".") is encoded there too, so that no line of
+ * the result can be a boundary's.
  */
 struct qp_encoder { /* starts as 0 */
 	uint32_t column;
@@ -41,10 +41,10 @@ void qp_encode_end(struct qp_encoder *e, bool eol, struct buf *out);
 /* ---- decoding ---- */
 
 /*
- * What is not right is taken for what it most probably is (RFC 2045 6.7, notes):
- * "=" without two hexadecimal digits stands for itself, lower case is fine, LF
- * ends a line too, 8-bit octets stay.  Blanks at the end of a line go, but not
- * more than QP_BLANKS_MAX of them.
+ * What is not right is taken for what it most probably is (RFC 2045 6.7,
+ * notes): "=" without two hexadecimal digits stands for itself, lower case is
+ * fine, LF ends a line too, 8-bit octets stay.  Blanks at the end of a line go,
+ * but not more than QP_BLANKS_MAX of them.
  */
 struct qp_decoder { /* starts as 0 */
 	bool bad;          /* something was not right */

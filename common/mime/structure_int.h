@@ -7,8 +7,8 @@
 struct structure;
 struct structure_part;
 
-/* A part at the end, and its place in the tree: child of parent, behind its last
- * child (0: it is the first). */
+/* A part at the end, and its place in the tree: child of parent, behind its
+ * last child (0: it is the first). */
 struct structure_part *structure_add(struct structure *s, uint32_t parent,
     uint32_t last_child);
 

@@ -1,6 +1,6 @@
 /*
- * Encoded words (RFC 2047, RFC 2231 5) and what else stands in header fields, as
- * text in UTF-8.
+ * Encoded words (RFC 2047, RFC 2231 5) and what else stands in header fields,
+ * as text in UTF-8.
  */
 #ifndef COMMON_MIME_WORDS_H
 #define COMMON_MIME_WORDS_H
@@ -16,8 +16,8 @@ struct content_param;
  * wherever they stand; words of one charset that follow each other may share a
  * character (many are cut so, RFC 2047 5 or not).  Of an unknown charset, or
  * broken, they stay as they are.  8-bit octets are UTF-8, or U+FFFD; NUL, CR
- * and LF that fold nothing, encoded ones too, are spaces.  out is valid UTF-8 if
- * it was before.
+ * and LF that fold nothing, encoded ones too, are spaces.  out is valid UTF-8
+ * if it was before.
  */
 void words_decode(struct charsets *cs, struct slice value, struct buf *out);
 

@@ -1,12 +1,12 @@
 /*
- * What common/mime makes of standard input, for tests that compare it with other
- * programs.  Not installed.
+ * What common/mime makes of standard input, for tests that compare it with
+ * other programs.  Not installed.
  *
  *	mime convert 7|8 [STEP]  the message converted, fed in pieces of STEP
  *	                         octets; "header-8bit" on standard error
  *	mime look                "eight_bit header_8bit binary", those that hold
- *	mime parts [lf]          a line for each part: depth, number, kind, type,
- *	                         encoding, where header section, body and end
+ *	mime parts [lf]          a line for each part: depth, number, kind,
+ *	                         type, encoding, where header section, body and end
  *	                         are (octets), lines of the body, length and
  *	                         CRC-32 of the decoded body of a leaf
  *	mime structure [lf]      a line for each part: parent, number, kind,
@@ -14,8 +14,8 @@
  *	                         body on the wire, lines of both; its fields as
  *	                         number=value, percent-encoded
  *	mime section PATH        a part's start, body, end, or "none"
- *	mime type                type, subtype and parameters of a Content-Type's
- *	                         value, percent-encoded, a line each
+ *	mime type                type, subtype and parameters of a
+ *	                         Content-Type's value, percent-encoded, a line each
  *	mime words               a field's value with its encoded words decoded
  *	mime charset NAME        the text in UTF-8; exit code 1: unknown
  *	mime bench NAME [MB]     octets a second of a function on that input,
