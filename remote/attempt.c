@@ -23,6 +23,7 @@
 #include "remote/job.h"
 #include "remote/remote.h"
 #include "remote/session.h"
+#include "remote/sign.h"
 #include "remote/transaction.h"
 
 struct attempt {
@@ -466,9 +467,12 @@ prepare(struct attempt *a)
 	}
 	a->c = content_open(j->fd, j->id, &st);
 	j->fd = -1;
-	if (a->c == NULL)
+	if (a->c == NULL) {
 		job_judge(j, job_verdict(j, &st, true));
-	return a->c != NULL;
+		return false;
+	}
+	content_front(a->c, sign_content, a->w);
+	return true;
 }
 
 bool

@@ -14,7 +14,9 @@
 #include "remote/content.h"
 
 #define READ_SIZE 262144u
-#define WHOLE_MAX (CONTENT_SMALL * 4) /* base64 and quoted-printable grow */
+#define FRONT_MAX ((size_t)1024 * 1024)
+/* base64 and quoted-printable grow */
+#define WHOLE_MAX (CONTENT_SMALL * 4 + FRONT_MAX)
 
 struct content {
 	struct qfile *q;      /* owned */
@@ -23,6 +25,12 @@ struct content {
 	struct buf whole;     /* the message in `form`, once has_whole */
 	bool has_whole;
 	enum content_form form;
+	bool whole_fronted;   /* front stands in it */
+	content_front_fn *front_fn; /* NULL: nothing stands in front */
+	void *front_arg;
+	struct buf front;     /* of front_form, once has_front */
+	bool has_front;
+	enum content_form front_form;
 };
 
 static enum content_result
@@ -65,6 +73,7 @@ content_open(int fd, struct slice id, struct status *st)
 	c = mem_alloc(sizeof(*c));
 	c->q = q;
 	buf_init(&c->whole, WHOLE_MAX);
+	buf_init(&c->front, FRONT_MAX);
 	return c;
 }
 
@@ -77,6 +86,7 @@ content_free(struct content **cp)
 		return;
 	qfile_free(&c->q);
 	buf_free(&c->whole);
+	buf_free(&c->front);
 	free(c);
 	*cp = NULL;
 }
@@ -84,8 +94,55 @@ content_free(struct content **cp)
 uint64_t
 content_size(const struct content *c)
 {
-	return qfile_message_length(c->q);
+	return qfile_message_length(c->q) + c->front.len;
 }
+
+const struct envelope *
+content_envelope(const struct content *c)
+{
+	return qfile_env(c->q);
+}
+
+int64_t
+content_created_ms(const struct content *c)
+{
+	return qfile_created_ms(c->q);
+}
+
+/* ---- what stands in front ---- */
+
+void
+content_front(struct content *c, content_front_fn *fn, void *arg)
+{
+	c->front_fn = fn;
+	c->front_arg = arg;
+}
+
+bool
+content_prepare(struct content *c, enum content_form form, struct status *st)
+{
+	struct buf front = BUF_INIT(FRONT_MAX);
+	bool good;
+
+	if (c->front_fn == NULL || (c->has_front && c->front_form == form))
+		return true;
+	/* It sees the message alone. */
+	buf_reset(&c->front);
+	c->has_front = false;
+	if (c->whole_fronted)
+		c->has_whole = c->whole_fronted = false;
+	good = c->front_fn(c->front_arg, c, form, &front, st);
+	if (good) {
+		buf_free(&c->front);
+		c->front = buf_take(&front);
+		c->has_front = true;
+		c->front_form = form;
+	}
+	buf_free(&front);
+	return good;
+}
+
+/* ---- pieces ---- */
 
 /* As it is.  What the reader gives out is verified only at its end: hold keeps
  * one piece back until then. */
@@ -142,25 +199,38 @@ on_piece(void *arg, const char *p, size_t n)
 	return convert_feed(v->convert, p, n);
 }
 
-enum content_result
-content_each(struct content *c, enum content_form form, content_fn *fn,
-    void *arg, struct status *st)
+/* The message alone, in this form. */
+static enum content_result
+read_form(struct content *c, enum content_form form, bool hold,
+    content_fn *fn, void *arg, struct status *st)
 {
 	struct conversion v = {.fn = fn, .arg = arg};
 	enum content_result result;
 
-	if (c->has_whole && c->form == form)
-		return c->whole.len == 0 || fn(arg, c->whole.s, c->whole.len)
-		    ? CONTENT_OK : CONTENT_STOPPED;
 	if (form == CONTENT_AS_IS)
-		return read_all(c, true, fn, arg, st);
+		return read_all(c, hold, fn, arg, st);
 	v.convert = convert_new(form == CONTENT_7BIT ? CONVERT_7BIT
 	    : CONVERT_8BIT, on_converted, &v);
-	result = read_all(c, true, on_piece, &v, st);
+	result = read_all(c, hold, on_piece, &v, st);
 	if (result == CONTENT_OK && !convert_end(v.convert))
 		result = CONTENT_STOPPED;
 	convert_free(&v.convert);
 	return result;
+}
+
+enum content_result
+content_each(struct content *c, enum content_form form, content_fn *fn,
+    void *arg, struct status *st)
+{
+	bool whole = c->has_whole && c->form == form;
+
+	if (c->front.len > 0 && !(whole && c->whole_fronted) &&
+	    !fn(arg, c->front.s, c->front.len))
+		return CONTENT_STOPPED;
+	if (!whole)
+		return read_form(c, form, true, fn, arg, st);
+	return c->whole.len == 0 || fn(arg, c->whole.s, c->whole.len)
+	    ? CONTENT_OK : CONTENT_STOPPED;
 }
 
 static bool
@@ -172,6 +242,19 @@ on_whole(void *arg, const char *p, size_t n)
 	return !whole->overflow;
 }
 
+static void
+put_front(struct content *c)
+{
+	struct buf all = BUF_INIT(WHOLE_MAX);
+
+	(void)buf_room(&all, c->front.len + c->whole.len);
+	buf_addslice(&all, buf_slice(&c->front));
+	buf_addslice(&all, buf_slice(&c->whole));
+	buf_free(&c->whole);
+	c->whole = buf_take(&all);
+	c->whole_fronted = true;
+}
+
 enum content_result
 content_whole(struct content *c, enum content_form form, struct slice *out,
     struct status *st)
@@ -179,18 +262,18 @@ content_whole(struct content *c, enum content_form form, struct slice *out,
 	enum content_result result;
 
 	if (!c->has_whole || c->form != form) {
-		if (content_size(c) > CONTENT_SMALL)
+		if (qfile_message_length(c->q) > CONTENT_SMALL)
 			return CONTENT_STOPPED;
-		c->has_whole = false;
+		c->has_whole = c->whole_fronted = false;
 		buf_reset(&c->whole);
-		result = form == CONTENT_AS_IS
-		    ? read_all(c, false, on_whole, &c->whole, st)
-		    : content_each(c, form, on_whole, &c->whole, st);
+		result = read_form(c, form, false, on_whole, &c->whole, st);
 		if (result != CONTENT_OK)
 			return result;
 		c->has_whole = true;
 		c->form = form;
 	}
+	if (c->front.len > 0 && !c->whole_fronted)
+		put_front(c);
 	*out = buf_slice(&c->whole);
 	return CONTENT_OK;
 }

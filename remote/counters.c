@@ -2,6 +2,8 @@
 #include "remote/counters.h"
 
 #define RCPTS "Recipients of jobs, by how they ended."
+#define SIGNED "Messages of ours sent with a DKIM signature, or without one although "    \
+	"there is a key or might be."
 #define CONNECTIONS "Attempts to connect to another host."
 
 const struct stats_row remote_counters[COUNT_ALL] = {
@@ -24,4 +26,9 @@ const struct stats_row remote_counters[COUNT_ALL] = {
 	    "Processes made, each for one connection."},
 	[COUNT_PROCESSES_OPEN] = {"remote_processes_open", STATS_GAUGE,
 	    "Processes now."},
+	[COUNT_SIGNED] = {"remote_dkim_messages_total{result=\"signed\"}",
+	    STATS_COUNTER, SIGNED},
+	[COUNT_UNSIGNED] =
+	    {"remote_dkim_messages_total{result=\"not_signed\"}",
+	    STATS_COUNTER, SIGNED},
 };

@@ -2,7 +2,7 @@
  * remote's parent: takes jobs from qmgr and hands each to a process that is
  * connected with the same place, or makes one.  It reads no mail and no octet
  * from the network; for its processes it opens what they may not open
- * themselves: the way to dnsd, and UNIX sockets of LMTP servers.
+ * themselves: the ways to dnsd and keyd, and UNIX sockets of LMTP servers.
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -27,6 +27,7 @@
 #include "remote/counters.h"
 #include "remote/health.h"
 #include "remote/remote.h"
+#include "remote/sign.h"
 
 #define STOP_WAIT_MS 20000 /* then what is under way is given up */
 #define PLACE_MAX (TRANSFER_ROUTE_MAX + 256)
@@ -151,7 +152,7 @@ give(struct process *pr, uint32_t service)
 	struct transfer_channel c = {.service = service};
 	struct transfer_none n = {.error = ENOENT};
 	const char *path = service == TRANSFER_DNS ? SOCKET_DNS
-	    : pr->unix_path;
+	    : service == TRANSFER_DKIM ? SOCKET_DKIM : pr->unix_path;
 	int fd = -1;
 
 	if (pr->job == NULL || path == NULL)
@@ -493,6 +494,7 @@ on_hup(void *arg)
 	proc_reloading();
 	if (conf_reload(&p->r->conf)) {
 		(void)sources(p->r);
+		(void)sign_read(p->r);
 		for (pr = p->processes; pr != NULL; pr = next) {
 			next = pr->next;
 			if (pr->job == NULL)
@@ -513,8 +515,9 @@ remote_open(struct remote *r)
 	r->uid = me.uid;
 	r->gid = me.gid;
 	r->client_uids[0] = user_need("user_queue", c->user_queue).uid;
-	if (!sources(r))
+	if (!sources(r) || !sign_read(r))
 		die(EXIT_PERMANENT, "the configuration cannot be used");
+	sign_start();
 	own_find(&r->own, c);
 	r->health = health_new();
 	if (chdir(c->run_dir) != 0)

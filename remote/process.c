@@ -120,6 +120,7 @@ worker_run(struct remote *r, const char *place, int fd)
 		session_quit(w.session);
 	session_free(&w.session);
 	dns_free(&w.dns);
+	chan_free(&w.keyd);
 	chan_free(&w.parent);
 	return 0;
 }

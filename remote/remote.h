@@ -11,6 +11,7 @@
 
 #include "common/conf/conf.h"
 #include "common/conf/net.h"
+#include "common/mail/dkim_sign.h"
 #include "remote/hosts.h"
 #include "remote/own.h"
 
@@ -31,6 +32,7 @@ struct remote {
 	struct health *health;     /* shared with the processes */
 	bool has_source4, has_source6;
 	struct ip source4, source6;
+	struct dkim_names dkim_names; /* what dkim_headers says */
 };
 
 void remote_open(struct remote *r);
@@ -47,6 +49,7 @@ struct worker {
 	size_t most;               /* recipients the host takes at once */
 	struct dns *dns;           /* owned; NULL: not asked yet */
 	int dns_fd;                /* of dns, to see whether it lives */
+	struct chan *keyd;         /* owned; NULL: not asked yet */
 	volatile sig_atomic_t *stop;
 	sigset_t stop_mask;        /* lets SIGTERM in */
 };

@@ -594,7 +594,8 @@ transaction_run(struct session *s, struct job *j, struct content *c,
 	enum transaction_end end = TRANSACTION_DONE;
 	struct status st;
 
-	if (!envelope_plan(j, c, &s->offers, &t.plan, &st))
+	if (!envelope_plan(j, c, &s->offers, &t.plan, &st) ||
+	    !content_prepare(c, t.plan.form, &st))
 		return impossible(j, &st);
 	switch (content_whole(c, t.plan.form, &t.whole, &st)) {
 	case CONTENT_OK:

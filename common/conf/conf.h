@@ -52,6 +52,16 @@ enum conf_commit { CONF_COMMIT_AUTO, CONF_COMMIT_ORDERED, CONF_COMMIT_STRICT };
 enum conf_families { CONF_FAMILIES_ANY, CONF_FAMILIES_IPV4, CONF_FAMILIES_IPV6 };
 enum conf_apop { CONF_POP3_APOP_AUTO, CONF_POP3_APOP_YES, CONF_POP3_APOP_NO };
 enum conf_tls { CONF_TLS_1_0, CONF_TLS_1_1, CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_dkim_canon {
+	CONF_DKIM_RELAXED_RELAXED,
+	CONF_DKIM_RELAXED_SIMPLE,
+	CONF_DKIM_SIMPLE_RELAXED,
+	CONF_DKIM_SIMPLE_SIMPLE
+};
+enum conf_dkim_identity {
+	CONF_DKIM_IDENTITY_NONE,
+	CONF_DKIM_IDENTITY_AUTHOR
+};
 /* password_scheme: enum password_scheme of common/conf/password.h */
 
 /* One [listen NAME] section. */

@@ -27,7 +27,8 @@ enum transfer_type {
 
 enum transfer_service {
 	TRANSFER_DNS = 1,   /* dnsd */
-	TRANSFER_UNIX = 2   /* the path of the job's route */
+	TRANSFER_UNIX = 2,  /* the path of the job's route */
+	TRANSFER_DKIM = 3   /* keyd, contract dkim */
 };
 
 #define TRANSFER_RCPTS_MAX 1000
