@@ -5,7 +5,7 @@ the same client, on the same file system, in the same run.
     bench/run.py [--peers postern,postfix,opensmtpd] [--rows throughput,...]
 
 Rows: throughput connections large idle fresh syscalls (in, to Maildirs);
-relay many dead (through, to bench/smtpsink on this host, and for a host that is
+relay relay_syscalls many dead (through, to bench/smtpsink on this host, and for a host that is
 not there); million (postern alone: 1,000,000 such messages, made as files).
 
 As root.  Makes an ext4 (loop-mounted, ordered journal) below a temporary
@@ -483,8 +483,8 @@ def row_million(server, count=1000000):
         reading = load(server, '-m', '200', '-l', '1000', '-k', sink.file,
                        domain='sink.example')
         begin = time.time()
-        while not re.search(r'scanned dir=deferred', open(f'{server.base}/log').read()) and \
-                time.time() < begin + 120:
+        while not re.search(rf'scanned dir=deferred files={count}', open(f'{server.base}/log').read()) and \
+                time.time() < begin + 240:
             time.sleep(0.1)
         pss, rss = manager_kb(server)
         fresh = load(server, '-m', '200', '-l', '1000', '-k', sink.file,
@@ -541,16 +541,24 @@ def memory(pids):
     return total
 
 
-def row_syscalls(server):
+def row_relay_syscalls(server):
+    sink = Sink(server.base)
+    try:
+        return row_syscalls(server, 'sink.example')
+    finally:
+        sink.stop()
+
+
+def row_syscalls(server, domain=DOMAIN):
     """One message at a time, all processes counted."""
     n = 200
-    load(server, '-m', '20', '-s', '1')
+    load(server, '-m', '20', '-s', '1', domain=domain)
     trace = f'{server.base}/strace'
     pids = [a for p in server.group.pids() for a in ('-p', str(p))]
     child = subprocess.Popen(['strace', '-f', '-c', '-o', trace, *pids],
                              stderr=subprocess.DEVNULL)
     time.sleep(2)
-    load(server, '-m', str(n), '-s', '1', '-l', '4096')
+    load(server, '-m', str(n), '-s', '1', '-l', '4096', domain=domain)
     time.sleep(1)
     child.send_signal(signal.SIGINT)
     child.wait()
