@@ -44,6 +44,8 @@ int user_passwd(struct postern *p, int argc, char *argv[]);
 int user_list(struct postern *p, int argc, char *argv[]);
 int user_remove(struct postern *p, int argc, char *argv[]);
 int user_app_password(struct postern *p, int argc, char *argv[]);
+int auth_list(struct postern *p, int argc, char *argv[]);
+int auth_unblock(struct postern *p, int argc, char *argv[]);
 int user_upgrade(struct postern *p, int argc, char *argv[]);
 int alias_add(struct postern *p, int argc, char *argv[]);
 int alias_list(struct postern *p, int argc, char *argv[]);
@@ -51,6 +53,10 @@ int alias_remove(struct postern *p, int argc, char *argv[]);
 int domain_add(struct postern *p, int argc, char *argv[]);
 int domain_list(struct postern *p, int argc, char *argv[]);
 int domain_remove(struct postern *p, int argc, char *argv[]);
+
+int dkim_key(struct postern *p, int argc, char *argv[]);
+int dkim_show(struct postern *p, int argc, char *argv[]);
+int dkim_check(struct postern *p, int argc, char *argv[]);
 
 int queue_list(struct postern *p, int argc, char *argv[]);
 int queue_show(struct postern *p, int argc, char *argv[]);
