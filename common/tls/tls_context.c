@@ -189,6 +189,8 @@ context_new(const struct tls_settings *settings, const char *key, bool server)
 		die(EXIT_PERMANENT, "%s: OpenSSL knows no cipher in \"%s\" "
 		    "(`openssl ciphers -v` lists them)", key, ctx->ciphers);
 	tls_warm(ctx);
+	if (server)
+		ctx->heard = ctx->wish->missed;
 	return ctx;
 }
 

@@ -63,6 +63,7 @@ struct tls {
 	int fd;            /* the stream's */
 	struct buf out;    /* written by OpenSSL, not yet by us */
 	bool handshaking;
+	bool eof;          /* the peer has closed */
 	bool broken;       /* no goodbye any more */
 	const struct tls_accept *accept; /* during the handshake */
 	bool local_fault;

@@ -97,7 +97,7 @@ wire_read(BIO *bio, char *p, size_t n, size_t *used)
 		return 0;
 	}
 	if (r == 0) {
-		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+		t->eof = true;
 		return 0;
 	}
 	*used = (size_t)r;
@@ -107,10 +107,12 @@ wire_read(BIO *bio, char *p, size_t n, size_t *used)
 static long
 wire_ctrl(BIO *bio, int command, long number, void *p)
 {
+	const struct tls *t = BIO_get_data(bio);
+
 	(void)number;
 	(void)p;
 	if (command == BIO_CTRL_EOF)
-		return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+		return t->eof;
 	/* wire_read and the stream flush */
 	return command == BIO_CTRL_FLUSH;
 }
@@ -309,11 +311,10 @@ handshake_step(struct tls *t, struct stream *s, enum tls_result *result)
 		if (t->out.len > 0)
 			events |= POLLOUT;
 		break;
-	case SSL_ERROR_SYSCALL:
-		*result = t->local_fault ? TLS_LOCAL : TLS_CLOSED;
-		return true;
 	default:
-		*result = t->local_fault ? TLS_LOCAL : TLS_REFUSED;
+		*result = t->local_fault ? TLS_LOCAL
+		    : t->eof || SSL_get_error(t->ssl, r) == SSL_ERROR_SYSCALL
+		    ? TLS_CLOSED : TLS_REFUSED;
 		return true;
 	}
 	wait = stream_wait(s, events);
