@@ -1,5 +1,5 @@
 /*
- * authd: who is who.  Opens the tables and three sockets, enters its cage, and
+ * authd: who is who.  Opens the tables and four sockets, enters its cage, and
  * serves address look-ups, logins and tickets in one loop.  Its peers are our
  * own daemons; what they ask about is anybody's.
  */
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "authd/address.h"
+#include "authd/admin.h"
 #include "authd/attempt.h"
 #include "authd/authd.h"
 #include "authd/counters.h"
@@ -121,6 +122,8 @@ authd_open(struct authd *a)
 	a->address_fd = listen_on(a, SOCKET_ADDRESS);
 	a->login_fd = listen_on(a, SOCKET_LOGIN);
 	a->ticket_fd = listen_on(a, SOCKET_TICKET);
+	a->admin_fd = listen_on(a, SOCKET_AUTH_ADMIN);
+	a->admin = geteuid();
 }
 
 /* In a verifying child. */
@@ -299,6 +302,7 @@ authd_run(struct authd *a)
 	serve_addresses(a);
 	serve_logins(a);
 	serve_tickets(a);
+	a->admins = admin_new(a->loop, a->admin_fd, a->admin, a->failures);
 	proc_ready();
 	loop_run(a->loop);
 	verifier_free(&a->verifier);
@@ -307,6 +311,7 @@ authd_run(struct authd *a)
 	remember_free(&a->remember);
 	addresses_free(&a->addresses);
 	chan_server_free(&a->redeemers);
+	chan_server_free(&a->admins);
 	tickets_free(&a->tickets);
 	failures_free(&a->failures);
 	directory_free(&a->directory);

@@ -12,7 +12,8 @@ struct authd {
 	struct sys_user me, smtpd, queue, pop3d, mailbox; /* who may connect */
 	int table_fd, etc_fd; /* etc_fd -1: nobody asks for the
 	                       * users of this host */
-	int address_fd, login_fd, ticket_fd; /* listening */
+	int address_fd, login_fd, ticket_fd, admin_fd; /* listening */
+	uid_t admin;          /* who started us: may ask for failures */
 	struct loop *loop;
 	struct loop_timer *leave;
 	int64_t leave_ms; /* when to end at the latest */
@@ -26,7 +27,7 @@ struct authd {
 	struct verifier *verifier;
 	struct addresses *addresses;
 	struct logins *logins;
-	struct chan_server *redeemers;
+	struct chan_server *redeemers, *admins;
 };
 
 /* What needs names and rights: users, directories, sockets.  Dies (100) with

@@ -1,7 +1,7 @@
 /*
- * Counters of failed logins, in authd.  Names and addresses are strangers': of
- * each only a keyed hash is kept, in sets of a few places of which the one
- * unused for longest is given away.
+ * Counters of failed logins, in authd.  Names and addresses are strangers': they
+ * are found by a keyed hash, in sets of a few places of which the one unused for
+ * longest is given away; their beginning is kept for the admin.
  */
 #include <stdlib.h>
 
@@ -14,6 +14,8 @@
 #define WAYS 8
 #define DELAY_MAX_MS 30000
 #define DOUBLINGS_MAX 16
+#define ROUNDS_MAX 5              /* doublings of a block */
+#define SOON 4                    /* within so many blocks it is another round */
 #define REMEMBER_MS 300000       /* at least, also without a block */
 #define FRIEND_MS 2592000000     /* 30 days */
 
@@ -21,6 +23,9 @@ struct counter {
 	uint64_t key;     /* 0: free */
 	int64_t last_ms;
 	uint32_t count;
+	uint32_t rounds;  /* blocks that followed each other soon */
+	uint8_t nname;
+	char name[FAILURES_NAME_MAX]; /* user; address: struct ip */
 };
 
 struct table {
@@ -107,10 +112,27 @@ take(struct table *t, uint64_t key)
 }
 
 static int64_t
-remember_ms(const struct failures *f)
+block_ms(const struct failures *f, const struct counter *c)
 {
-	return f->conf->auth_block_ms > REMEMBER_MS
-	    ? (int64_t)f->conf->auth_block_ms : REMEMBER_MS;
+	return (int64_t)f->conf->auth_block_ms
+	    << (c->rounds < ROUNDS_MAX ? c->rounds : ROUNDS_MAX);
+}
+
+static int64_t
+remember_ms(const struct failures *f, const struct counter *c)
+{
+	int64_t block = block_ms(f, c);
+
+	return block > REMEMBER_MS ? block : REMEMBER_MS;
+}
+
+/* What is left of its block; 0: none. */
+static int64_t
+block_left(const struct failures *f, const struct counter *c, int64_t now_ms)
+{
+	int64_t left = c->last_ms + block_ms(f, c) - now_ms;
+
+	return c->count >= f->conf->auth_failures_max && left > 0 ? left : 0;
 }
 
 static bool
@@ -119,8 +141,7 @@ is_blocked(const struct failures *f, struct table *t, uint64_t key,
 {
 	const struct counter *c = find(t, key);
 
-	return c != NULL && c->count >= f->conf->auth_failures_max &&
-	    now_ms - c->last_ms < (int64_t)f->conf->auth_block_ms;
+	return c != NULL && block_left(f, c, now_ms) > 0;
 }
 
 bool
@@ -137,21 +158,36 @@ failures_blocked(struct failures *f, const struct ip *ip, struct slice user,
 	return c == NULL || now_ms - c->last_ms >= FRIEND_MS;
 }
 
+/* A block that is over is a new start, and so is a long peace. */
+static void
+start_afresh(const struct failures *f, struct counter *c, int64_t now_ms)
+{
+	int64_t age = now_ms - c->last_ms, block = block_ms(f, c);
+	bool over = c->count >= f->conf->auth_failures_max && block > 0 &&
+	    age >= block;
+
+	if (c->count == 0 || (!over && age < remember_ms(f, c)))
+		return;
+	if (over && age < SOON * block)
+		c->rounds++;
+	else
+		c->rounds = 0;
+	c->count = 0;
+}
+
 static uint32_t
 count_one(const struct failures *f, struct table *t, uint64_t key,
-    int64_t now_ms)
+    struct slice name, int64_t now_ms)
 {
 	struct counter *c = take(t, key);
 
-	/* A block that is over is a new start, and so is a long peace. */
-	if (c->count > 0 && (now_ms - c->last_ms >= remember_ms(f) ||
-	    (c->count >= f->conf->auth_failures_max &&
-	    now_ms - c->last_ms >= (int64_t)f->conf->auth_block_ms &&
-	    f->conf->auth_block_ms > 0)))
-		c->count = 0;
+	start_afresh(f, c, now_ms);
 	c->last_ms = now_ms;
 	if (c->count < UINT32_MAX)
 		c->count++;
+	c->nname = (uint8_t)(name.len < sizeof(c->name) ? name.len
+	    : sizeof(c->name));
+	memcpy(c->name, name.p, c->nname);
 	return c->count;
 }
 
@@ -159,8 +195,11 @@ int64_t
 failures_add(struct failures *f, const struct ip *ip, struct slice user,
     int64_t now_ms)
 {
-	uint32_t a = count_one(f, &f->addresses, key_of_ip(f, ip), now_ms);
-	uint32_t b = count_one(f, &f->users, key_of(f, 'u', user), now_ms);
+	struct ip unit = ip_unit(ip);
+	uint32_t a = count_one(f, &f->addresses, key_of_ip(f, ip),
+	    slice_mem(unit.a, sizeof(unit.a)), now_ms);
+	uint32_t b = count_one(f, &f->users, key_of(f, 'u', user), user,
+	    now_ms);
 	uint32_t n = (a > b ? a : b) - 1;
 	int64_t base = (int64_t)f->conf->auth_failure_delay_ms;
 	int64_t most = base > DELAY_MAX_MS ? base : DELAY_MAX_MS;
@@ -178,4 +217,67 @@ failures_forgive(struct failures *f, const struct ip *ip, struct slice user,
 	if (c != NULL)
 		*c = (struct counter){.key = 0};
 	take(&f->friends, key_of_friend(f, ip, user))->last_ms = now_ms;
+}
+
+static void
+each(const struct failures *f, struct table *t, bool is_user, int64_t now_ms,
+    void (*fn)(void *arg, const struct failures_entry *e), void *arg)
+{
+	const struct counter *c = t->v[0], *end = t->v[0] + (size_t)SETS * WAYS;
+	char text[IP_TEXT_SIZE];
+	struct ip ip;
+
+	for (; c < end; c++) {
+		struct failures_entry e = {.is_user = is_user,
+		    .name = slice_mem(c->name, c->nname), .count = c->count,
+		    .age_ms = now_ms - c->last_ms,
+		    .left_ms = block_left(f, c, now_ms)};
+
+		if (c->count == 0 || (e.left_ms == 0 &&
+		    e.age_ms >= remember_ms(f, c)))
+			continue;
+		if (!is_user) {
+			memcpy(ip.a, c->name, sizeof(ip.a));
+			ip_text(&ip, text);
+			e.name = slice_of(text);
+		}
+		fn(arg, &e);
+	}
+}
+
+void
+failures_each(struct failures *f, int64_t now_ms,
+    void (*fn)(void *arg, const struct failures_entry *e), void *arg)
+{
+	each(f, &f->addresses, false, now_ms, fn, arg);
+	each(f, &f->users, true, now_ms, fn, arg);
+}
+
+static uint32_t
+forget_all(struct table *t)
+{
+	struct counter *c = t->v[0], *end = t->v[0] + (size_t)SETS * WAYS;
+	uint32_t n = 0;
+
+	for (; c < end; c++) {
+		n += c->count > 0;
+		*c = (struct counter){.key = 0};
+	}
+	return n;
+}
+
+uint32_t
+failures_forget(struct failures *f, struct slice name)
+{
+	struct counter *c;
+	struct ip ip;
+
+	if (name.len == 0)
+		return forget_all(&f->addresses) + forget_all(&f->users);
+	c = ip_parse(name, &ip) ? find(&f->addresses, key_of_ip(f, &ip))
+	    : find(&f->users, key_of(f, 'u', name));
+	if (c == NULL || c->count == 0)
+		return 0;
+	*c = (struct counter){.key = 0};
+	return 1;
 }

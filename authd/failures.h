@@ -1,7 +1,8 @@
 /*
  * Wrong passwords, counted by client address (its ip_unit) and by user, in
  * tables of fixed size.  Each failure makes the next answer slower; at
- * auth_failures_max address or user are blocked for auth_block.
+ * auth_failures_max address or user are blocked for auth_block, and for twice as
+ * long each time they go on soon after a block (at most 32 times).
  *
  * An address from which a user logged in before is not shut out by what others
  * do to that user's name.
@@ -31,5 +32,21 @@ int64_t failures_add(struct failures *f, const struct ip *ip,
 /* A correct password: the user starts afresh. */
 void failures_forgive(struct failures *f, const struct ip *ip,
     struct slice user, int64_t now_ms);
+
+#define FAILURES_NAME_MAX 64
+
+struct failures_entry {
+	bool is_user;
+	struct slice name; /* a user, cut; or an address */
+	uint32_t count;
+	int64_t age_ms;
+	int64_t left_ms;   /* of the block; 0: none */
+};
+
+/* All that counts at this moment. */
+void failures_each(struct failures *f, int64_t now_ms,
+    void (*fn)(void *arg, const struct failures_entry *e), void *arg);
+/* Forgets a user or an address (its unit), "": all.  How many. */
+uint32_t failures_forget(struct failures *f, struct slice name);
 
 #endif

@@ -16,6 +16,8 @@
 #define SOCKET_ADDRESS "authd-address.sock"
 /* contract login; authd, from pop3d and smtpd */
 #define SOCKET_LOGIN "authd-login.sock"
+/* contract authadmin; authd, from root (postern) */
+#define SOCKET_AUTH_ADMIN "authd-admin.sock"
 /* contract ticket; authd, from pop3d-mailbox */
 #define SOCKET_TICKET "authd-ticket.sock"
 /* contract delivery; local, from qmgr */

@@ -1,6 +1,7 @@
 """SASL with GNU SASL's client at the other end, over POP3's AUTH: every
 mechanism, application passwords, tokens, certificates that are none."""
 import base64
+import json
 import os
 import shutil
 import socket
@@ -215,6 +216,27 @@ def test_same_time_for_nobody():
                     times.append(time.monotonic() - start)
         a, b = (statistics.median(t) for t in took.values())
         assert 0.6 < a / b < 1.67, (a, b)
+
+
+def test_blocks_are_seen_and_ended():
+    with Suite({"auth_failure_delay": "0", "auth_failures_max": "3",
+                "auth_block": "1h"}, daemons=DAEMONS) as s:
+        assert s.postern("auth", "list").stdout == ""
+        for user in (f"nobody@{DOMAIN}", HASHED, HASHED):
+            assert auth_plain(s, user, "wrong") is not True
+        assert "Too many" in auth_plain(s, PLAIN, PASSWORD)
+        blocked = json.loads(s.postern("--json", "auth", "list",
+                                       "--blocked").stdout)
+        assert [b["name"] for b in blocked] == ["127.0.0.1"]
+        assert 3500 < blocked[0]["blocked_seconds"] <= 3600
+        shown = s.postern("auth", "list").stdout
+        assert HASHED in shown and f"nobody@{DOMAIN}" in shown
+        s.postern("auth", "unblock", "127.0.0.1")
+        assert auth_plain(s, PLAIN, PASSWORD) is True
+        assert s.postern("auth", "unblock", "127.0.0.1",
+                         check=False).returncode == 100
+        assert s.postern("auth", "unblock", "--all").returncode == 0
+        assert s.postern("auth", "list").stdout == ""
 
 
 # ---- application passwords, keys, better hashes ----
