@@ -72,12 +72,12 @@ static const struct chan_field done_fields[] = {
 };
 
 static const struct chan_field want_fields[] = {
-	{"service", 1, FIELD_U32, TRANSFER_UNIX, 0, true, 1,
+	{"service", 1, FIELD_U32, TRANSFER_DKIM, 0, true, 1,
 	    offsetof(struct transfer_want, service), NULL},
 };
 
 static const struct chan_field channel_fields[] = {
-	{"service", 1, FIELD_U32, TRANSFER_UNIX, 0, true, 1,
+	{"service", 1, FIELD_U32, TRANSFER_DKIM, 0, true, 1,
 	    offsetof(struct transfer_channel, service), NULL},
 };
 
