@@ -14,6 +14,7 @@
 #include "authd/authd.h"
 #include "authd/counters.h"
 #include "authd/directory.h"
+#include "authd/dovecot.h"
 #include "authd/failures.h"
 #include "authd/include.h"
 #include "authd/login.h"
@@ -92,6 +93,28 @@ open_upgrades(struct authd *a)
 		    a->conf.table_dir, UPGRADE_FILE);
 }
 
+/* For other mail servers: outside run_dir, for one user. */
+static void
+listen_dovecot(struct authd *a)
+{
+	const char *path = a->conf.dovecot_auth_socket;
+
+	a->dovecot_fd = -1;
+	if (path[0] == '\0')
+		return;
+	/* It may be root, as no user of ours may. */
+	a->dovecot_user = (struct sys_user){geteuid(), getegid()};
+	if (geteuid() == 0 && !user_find(a->conf.dovecot_auth_user,
+	    &a->dovecot_user))
+		die(EXIT_PERMANENT, "dovecot_auth_user %s: no such user",
+		    a->conf.dovecot_auth_user);
+	a->dovecot_fd = chan_listen(path, 0600, BACKLOG);
+	if (a->dovecot_fd < 0 || (geteuid() == 0 &&
+	    lchown(path, a->dovecot_user.uid, a->dovecot_user.gid) != 0))
+		die_errno(EXIT_PERMANENT, "dovecot_auth_socket %s: cannot "
+		    "listen there", path);
+}
+
 void
 authd_open(struct authd *a)
 {
@@ -124,6 +147,7 @@ authd_open(struct authd *a)
 	a->ticket_fd = listen_on(a, SOCKET_TICKET);
 	a->admin_fd = listen_on(a, SOCKET_AUTH_ADMIN);
 	a->admin = geteuid();
+	listen_dovecot(a);
 }
 
 /* In a verifying child. */
@@ -302,11 +326,15 @@ authd_run(struct authd *a)
 	serve_addresses(a);
 	serve_logins(a);
 	serve_tickets(a);
+	if (a->dovecot_fd >= 0)
+		a->dovecot = dovecot_new(a->loop, a->dovecot_fd,
+		    a->dovecot_user.uid, a->attempts);
 	a->admins = admin_new(a->loop, a->admin_fd, a->admin, a->failures);
 	proc_ready();
 	loop_run(a->loop);
 	verifier_free(&a->verifier);
 	logins_free(&a->logins);
+	dovecot_free(&a->dovecot);
 	attempts_free(&a->attempts);
 	remember_free(&a->remember);
 	addresses_free(&a->addresses);

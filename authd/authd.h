@@ -19,6 +19,9 @@ struct authd {
 	int64_t leave_ms; /* when to end at the latest */
 	struct directory *directory;
 	struct attempts *attempts;
+	struct dovecot *dovecot; /* NULL: not served */
+	struct sys_user dovecot_user;
+	int dovecot_fd;       /* listening; -1: none */
 	struct remember *remember;
 	unsigned char salt_key[32]; /* of salts for nobody's names */
 	int upgrades_fd;      /* append only; -1: none */

@@ -374,3 +374,46 @@ def test_tokens(tmp_path):
             if os.path.exists(path):
                 helper.shutdown()
                 os.unlink(path)
+
+
+# ---- the Dovecot protocol ----
+
+def test_dovecot_protocol(tmp_path):
+    path = f"/tmp/dovecot-auth.{os.getpid()}"
+    with Suite({"auth_failure_delay": "0", "dovecot_auth_socket": path},
+               daemons=("authd",)) as s:
+        try:
+            with socket.socket(socket.AF_UNIX) as c:
+                c.settimeout(20)
+                c.connect(path)
+                f = c.makefile("rwb", buffering=0)
+                said = []
+                while (line := f.readline().decode().strip()) != "DONE":
+                    said.append(line)
+                assert said[0] == "VERSION\t1\t2"
+                assert "MECH\tPLAIN\tplaintext" in said
+
+                def ask(*words):
+                    f.write("\t".join(words).encode() + b"\n")
+                    return f.readline().decode().rstrip("\n").split("\t")
+
+                f.write(b"VERSION\t1\t2\nCPID\t42\n")
+                right = b64(f"\0{HASHED}\0{PASSWORD}")
+                wrong = b64(f"\0{HASHED}\0wrong")
+                assert ask("AUTH", "1", "PLAIN", "service=smtp",
+                           "rip=192.0.2.1", "secured", f"resp={right}") == [
+                               "OK", "1", f"user={HASHED}"]
+                assert ask("AUTH", "2", "PLAIN", "service=smtp",
+                           f"resp={wrong}")[:2] == ["FAIL", "2"]
+                assert ask("AUTH", "3", "PLAIN", "service=smtp") == [
+                    "CONT", "3", ""]
+                assert ask("CONT", "3", right)[:2] == ["OK", "3"]
+                for bad in (("AUTH", "4", "PLAIN", "service=imap"),
+                            ("AUTH", "4", "FROB", "service=smtp"),
+                            ("AUTH", "4", "PLAIN", "service=smtp",
+                             "resp=???"), ("CONT", "4", right)):
+                    assert ask(*bad)[:2] == ["FAIL", "4"], bad
+                f.write(b"AUTH\tx\tPLAIN\n")
+                assert f.readline() == b""
+        finally:
+            os.unlink(path)
