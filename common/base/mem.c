@@ -79,6 +79,14 @@ mem_settle(void)
 	free(top);
 }
 
+void
+mem_trim(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
+}
+
 void *
 mem_shared(size_t n)
 {

@@ -19,6 +19,9 @@ MEM_THERE char *mem_dup(const char *s);
 void mem_start(void);
 void mem_settle(void);
 
+/* For a process that will wait for long: what is free goes back to the kernel,
+ * some 20 us. */
+void mem_trim(void);
 /* Zeroed, and shared with the children forked later: for hints, which any of
  * them may spoil.  Never given back. */
 void *mem_shared(size_t n);

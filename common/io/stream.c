@@ -24,6 +24,8 @@
 /* Moving so few octets to the front costs less than a short read. */
 #define CHEAP_MOVE 256
 #define OWN_PAGE 4096
+/* A peer that is silent for so long may stay so: memory is given back. */
+#define SILENCE_MS 1000
 
 struct stream {
 	int fd;              /* owned; -1 after stream_take_fd */
@@ -201,7 +203,7 @@ wait_for(const struct stream *s, short events)
 {
 	struct pollfd pfd = {.fd = s->fd, .events = events};
 	int64_t now = clock_mono_ms();
-	int64_t end = s->deadline_ms;
+	int64_t end = s->deadline_ms, silence = now + SILENCE_MS;
 	int64_t left;
 	int n;
 
@@ -215,12 +217,18 @@ wait_for(const struct stream *s, short events)
 			return STREAM_ERROR;
 		}
 		left = end == CLOCK_NEVER ? -1 : end - now;
+		if (silence != CLOCK_NEVER && (left < 0 || end > silence))
+			left = silence > now ? silence - now : 0;
 		n = poll_once(s, &pfd, left);
 		if (n > 0)
 			return STREAM_OK;
 		if (n == -1 && errno != EINTR)
 			return STREAM_ERROR;
 		now = clock_mono_ms();
+		if (now >= silence) {
+			mem_trim();
+			silence = CLOCK_NEVER;
+		}
 	}
 }
 
