@@ -116,6 +116,9 @@ struct rig {
 	struct rig_notice notices[RIG_NOTICES];
 	size_t nnotices;
 	bool remote_silent;
+	/* changes what a job is answered; may be NULL */
+	void (*weather)(struct rig *r, const struct rig_transfer *t,
+	    struct transfer_done *d);
 	bool dead_up;        /* dead.example can be reached */
 	uint32_t bounce_code;
 	uint32_t remote_capacity;
@@ -450,6 +453,8 @@ rig_transfer_answer(struct rig *r, struct rig_transfer *t)
 		out.dest = TRANSFER_DEST_DOWN;
 	if (strcmp(t->domain, "busy.example") == 0)
 		out.dest = TRANSFER_DEST_BUSY;
+	if (r->weather != NULL)
+		r->weather(r, t, &out);
 	t->job = 0;
 	r->nrunning--;
 	chan_peer_send(t->peer, TRANSFER_DONE, &out);
