@@ -191,7 +191,7 @@ start(struct session *s, struct slice mechanism, struct slice initial,
 {
 	static uint64_t rid = UINT64_C(1) << 32; /* apart from those of TRY */
 	struct buf octets = BUF_INIT(AUTH_LINE_MAX);
-	struct login_start msg = {.rid = ++rid, .mechanism = mechanism,
+	struct login_start msg = {.rid = rid + 1, .mechanism = mechanism,
 	    .service = SERVICE_NAME, .sid = login_sid(s),
 	    .client_ip = slice_of(s->ip), .flags = login_flags(s),
 	    .has_initial = has_initial, .initial = SLICE_EMPTY,
@@ -202,6 +202,7 @@ start(struct session *s, struct slice mechanism, struct slice initial,
 	uint16_t type;
 	enum state next;
 
+	rid++;
 	(void)buf_room(&octets, AUTH_LINE_MAX);
 	/* RFC 5034 4: "=" is an empty one. */
 	if (has_initial && !slice_eq(initial, SLICE("=")) &&

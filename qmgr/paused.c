@@ -2,6 +2,7 @@
  * The list of paused destinations.  Runs in qmgr; the file is the admin's, the
  * names come from postern(8).
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -197,6 +198,7 @@ write_all(const struct qmgr *qm)
 	bool good = false;
 	int fd;
 
+	assert(p != NULL);
 	for (size_t i = 0; i < p->n; i++)
 		/* The analyzer does not see that take_off closed the gap.
 		 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
