@@ -13,6 +13,7 @@
 #include "authd/verify.h"
 #include "common/base/clock.h"
 #include "common/io/loop.h"
+#include "common/proto/authadmin.h"
 #include "common/proto/login.h"
 #include "tests/unit/auth_fixture.h"
 
@@ -355,6 +356,17 @@ START_TEST(tables_gone)
 }
 END_TEST
 
+START_TEST(contracts)
+{
+	static const struct chan_contract *const both[] = {&login_contract,
+	    &authadmin_contract};
+	struct buf why = BUF_INIT(1000);
+
+	ck_assert_msg(chan_contract_check(both[_i], &why), "%s", why.s);
+	buf_free(&why);
+}
+END_TEST
+
 Suite *
 auth_login_suite(void)
 {
@@ -364,6 +376,7 @@ auth_login_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, plain, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(tc, contracts, 0, 2);
 	tcase_add_test(tc, the_ticket_is_good);
 	tcase_add_test(tc, apop);
 	tcase_add_test(tc, failures_grow_slower_and_block);
