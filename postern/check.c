@@ -156,6 +156,7 @@ check_command(struct postern *p, int argc, char *argv[])
 		check_places(&c);
 		check_tables(&c);
 		check_dns(&c);
+		check_tls(&c);
 		check_dkim(&c);
 		check_running(&c);
 		check_kernel(&c);

@@ -19,7 +19,7 @@ struct check {
 	struct json j;
 	unsigned errors, warnings;
 	bool root;               /* users and owners can be told */
-	struct sys_user queue, auth, smtpd, virtual_user; /* with root */
+	struct sys_user queue, auth, smtpd, key, virtual_user; /* with root */
 	bool users_known;
 };
 
@@ -31,6 +31,7 @@ void check_users(struct check *c);     /* check_users.c */
 void check_places(struct check *c);    /* check_places.c: directories, disks */
 void check_tables(struct check *c);    /* check_tables.c */
 void check_dns(struct check *c);       /* check_dns.c */
+void check_tls(struct check *c);       /* check_tls.c */
 void check_dkim(struct check *c);      /* check_dkim.c */
 void check_running(struct check *c);   /* check_running.c */
 void check_kernel(struct check *c);    /* check.c */

@@ -27,6 +27,7 @@ static const struct daemon {
 	{"dnsd", NULL, "no other host is found"},
 	{"remote", NULL, "no mail leaves this host"},
 	{"bounce", NULL, "no sender is told of a failure"},
+	{"keyd", NULL, "there is no TLS, and nothing is signed"},
 	{"pickup", NULL, "what sendmail left in drop_dir stays there"},
 	{"smtpd", "smtp", "no mail is taken in"},
 	{"pop3d", "pop3", "nobody can fetch mail"},

@@ -5,7 +5,7 @@
 
 #include "postern/check.h"
 
-#define NUSERS 11
+#define NUSERS 12
 
 struct role {
 	const char *key, *name;
@@ -88,6 +88,7 @@ check_users(struct check *c)
 		{.key = "user_dns", .name = conf->user_dns},
 		{.key = "user_remote", .name = conf->user_remote},
 		{.key = "user_bounce", .name = conf->user_bounce},
+		{.key = "user_key", .name = conf->user_key, .keep = &c->key},
 		{.key = "user_virtual", .name = conf->user_virtual,
 		    .keep = &c->virtual_user},
 	};
