@@ -240,6 +240,25 @@ dest_is_full(const struct dest *d)
 	return d->messages >= MESSAGES_MAX;
 }
 
+/* Somebody in its line may come, parked or wanted before his time. */
+static bool
+anybody(const struct dest *d)
+{
+	return wait_line_count(d->qm->wait, d->line, true) > 0 ||
+	    (d->rush > 0 && wait_line_count(d->qm->wait, d->line, false) > 0);
+}
+
+static bool
+take_first(struct dest *d, struct wait_info *out)
+{
+	if (wait_line_take(d->qm->wait, d->line, true, out))
+		return true;
+	if (d->rush == 0)
+		return false;
+	d->rush--;
+	return wait_line_take(d->qm->wait, d->line, false, out);
+}
+
 /* Its line moves up if it should. */
 void
 dest_look(struct dest *d)
@@ -248,7 +267,7 @@ dest_look(struct dest *d)
 	bool wanted;
 
 	if (d->on_feed || d->line == 0 || d->pause != NULL ||
-	    wait_line_count(d->qm->wait, d->line, true) == 0)
+	    !anybody(d))
 		return;
 	if (d->adapt.down)
 		wanted = d->units + d->nfed == 0 && clock_mono_ms() >= d->adapt.next_ms;
@@ -478,7 +497,7 @@ dest_feed(struct qmgr *qm, struct wait_info *out)
 		if (dest_is_shut(d) && (d->pause != NULL ||
 		    d->units + d->nfed > 0))
 			continue;
-		if (!wait_line_take(qm->wait, d->line, true, out))
+		if (!take_first(d, out))
 			continue;
 		d->nfed++;
 		d->gone = 0;
@@ -512,19 +531,10 @@ dest_pause(struct dest *d, const char *reason)
 void
 dest_retry(struct dest *d)
 {
-	struct wait_info w;
-	size_t n;
-
 	/* While it is down the first one that comes finds out. */
 	d->adapt.next_ms = clock_mono_ms();
-	if (d->line != 0) {
-		n = wait_line_count(d->qm->wait, d->line, false);
-		while (n-- > 0 && wait_line_take(d->qm->wait, d->line, false,
-		    &w)) {
-			w.flags |= WAIT_EARLY | WAIT_PARKED;
-			wait_put(d->qm->wait, &w);
-		}
-	}
+	if (d->line != 0)
+		d->rush = wait_line_count(d->qm->wait, d->line, false);
 	dest_look(d);
 }
 

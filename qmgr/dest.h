@@ -49,6 +49,8 @@ struct dest {
 	uint32_t slots;         /* taken or kept */
 	uint32_t most;          /* of its route, or 0 */
 	uint32_t line;          /* its line of waiting messages, or 0 */
+	size_t rush;            /* of those with times of their own that many
+	                         * are let in all the same */
 	struct adapt adapt;     /* LANE_REMOTE */
 	struct dest_error *error; /* owned, or NULL */
 	char *pause;            /* owned: reason of an admin; NULL: not paused */

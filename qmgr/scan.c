@@ -21,8 +21,6 @@
 #define SLICE_MS 2
 #define AGAIN_MS 1000 /* after one that could not be done */
 #define INCOMING_MS 60000 /* what nobody told of is not forgotten */
-/* Further away than any pause: nothing is to be tried (settle.c). */
-#define HINT_FAR_MS (INT64_C(400) * 86400 * 1000)
 #define HINT_SLACK_MS 60000
 
 void
@@ -48,8 +46,6 @@ hint_of(const struct qmgr *qm, const struct stat *st)
 	    st->st_mtim.tv_nsec / 1000000;
 	int64_t wait_ms = ms - clock_real_ms();
 
-	if (wait_ms > HINT_FAR_MS)
-		return WAIT_NEVER;
 	if (wait_ms > qm->retry.max_ms + qm->retry.max_ms / 8 + HINT_SLACK_MS)
 		return 0;
 	return ms;

@@ -19,8 +19,6 @@
 #define SHELVED_MS 60000 /* a daemon that comes back wakes them earlier */
 #define STUCK_MS 1000
 #define SETTLE_US 300    /* for what must be written, in one round */
-/* mtime of what waits for no time: 2100, or as late as the file system can. */
-#define HINT_NEVER_MS INT64_C(4102444800000)
 
 /* What became of it cannot be written down: kept in memory until it can,
  * because to forget a delivery is to repeat it. */
@@ -157,8 +155,7 @@ defer(struct qmgr *qm, struct message *m, int64_t next_ms)
 		next_ms = dest_next_ms(m->park);
 	else if (m->park != NULL)
 		next_ms = clock_real_ms() + qm->retry.max_ms;
-	(void)qfile_set_hint(m->q, next_ms == WAIT_NEVER ?
-	    HINT_NEVER_MS : next_ms);
+	(void)qfile_set_hint(m->q, next_ms);
 }
 
 /* A notice could not be sent: the older it is the later again. */
