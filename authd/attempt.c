@@ -537,6 +537,8 @@ act(struct attempt *a, enum sasl_result result)
 	if (result == SASL_ACCOUNT) {
 		if (!find_or_end(a, a->x.name, a->x.authzid))
 			return;
+		/* Nobody's salt, too, is the same however the name is written. */
+		a->x.name = a->user;
 		result = sasl_account(&a->x, &a->secrets);
 	}
 	switch (result) {

@@ -165,6 +165,21 @@ def test_refusals(suite):
         assert c.say("STAT").startswith("+OK")
 
 
+def test_salts_do_not_tell_who_exists(suite):
+    """Any spelling of a name has the one salt, whosever it is."""
+    def salt(name):
+        with Client(suite) as c:
+            answer = c.say("AUTH SCRAM-SHA-256 " + b64(f"n,,n={name},r=abc"))
+            parts = base64.b64decode(answer[2:]).decode().split(",")
+            return parts[1:]
+
+    for name in ("ann", "bob", "nobody"):
+        assert len({tuple(salt(n)) for n in (
+            f"{name}@{DOMAIN}", f"{name.upper()}@{DOMAIN}",
+            f'"{name}"@{DOMAIN.upper()}')}) == 1, name
+    assert salt(PLAIN) != salt(HASHED)
+
+
 def test_acting_as_another(suite):
     with Client(suite) as c:
         word = b64(f"{HASHED}\0{PLAIN}\0{PASSWORD}")
