@@ -457,6 +457,44 @@ START_TEST(test_share)
 }
 END_TEST
 
+/* With one job at a time, each kind of mail has its turns. */
+START_TEST(test_turns)
+{
+	enum { N = 12 };
+	struct rig_message m[2 * N];
+	size_t n = 1, bounces = 0, normal = 0;
+	char to[40];
+
+	rig_down(&r->remote, &r->remote_fd);
+	r->remote_capacity = 1;
+	rig_remote_up(r);
+	r->remote_silent = true;
+	for (int i = 0; i < 2 * N; i++) {
+		snprintf(to, sizeof(to), "a@d%d.example", i);
+		m[i] = rig_message(to);
+		m[i].from = i < N ? "" : "s@x.example";
+		rig_submit(r, &m[i]);
+		rig_sleep(r, 1);
+	}
+	WAIT_FOR(r, rig_ntransfers, &n);
+	rig_sleep(r, 50);
+	for (; n < N; n++) {
+		rig_transfer_answer(r, r->transfers[n - 1]);
+		WAIT_FOR(r, rig_ntransfers, &(size_t){n + 1});
+	}
+	for (size_t i = 1; i < N; i++) {
+		bounces += r->transfers[i]->sender[0] == '\0';
+		normal += r->transfers[i]->sender[0] != '\0';
+	}
+	ck_assert_uint_ge(bounces, 2);
+	ck_assert_uint_ge(normal, 2 * bounces);
+	r->remote_silent = false;
+	rig_transfer_answer(r, r->transfers[N - 1]);
+	for (int i = 0; i < 2 * N; i++)
+		WAIT_FOR(r, rig_nowhere, m[i].id.s);
+}
+END_TEST
+
 /* ---- down ---- */
 
 static bool
@@ -663,6 +701,7 @@ qmgr_remote_suite(void)
 	tcase_add_test(t, test_concurrency);
 	tcase_add_test(t, test_senders);
 	tcase_add_test(t, test_share);
+	tcase_add_test(t, test_turns);
 	tcase_add_test(t, test_down);
 	tcase_add_test(t, test_down_left_over);
 	tcase_add_test(t, test_down_half);
