@@ -5,7 +5,6 @@
  * to the kernel), what came from dkim_networks, and our own notices; never what
  * strangers had forwarded, whatever its From says.
  */
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -351,9 +350,10 @@ make_fields(struct signing *s, struct buf *front)
 	buf_free(&identity);
 }
 
-/* keyd cannot be asked: the message waits, but not for ever. */
+/* keyd cannot be asked: the message waits, but not for ever.  some: not all of
+ * the signatures are missing. */
 static bool
-patience(const struct signing *s, struct status *st)
+patience(const struct signing *s, bool some, struct status *st)
 {
 	int64_t age_ms = clock_real_ms() - content_created_ms(s->c);
 	struct slice id = content_envelope(s->c)->id;
@@ -365,10 +365,11 @@ patience(const struct signing *s, struct status *st)
 		    "(DKIM) for now: %s", s->why);
 		return true;
 	}
-	LOG_WARN("sent-unsigned", LB("id", id), LS("why", s->why),
-	    LS("mend", "see whether keyd runs, and its log; dkim_wait is "
-	    "over"));
-	stats_add(COUNT_UNSIGNED, 1);
+	LOG_WARN(some ? "signed-in-part" : "sent-unsigned", LB("id", id),
+	    LS("why", s->why), LS("mend", "see whether keyd runs, and its "
+	    "log; dkim_wait is over"));
+	if (!some)
+		stats_add(COUNT_UNSIGNED, 1);
 	return false;
 }
 
@@ -400,7 +401,7 @@ sign_content(void *arg, struct content *c, enum content_form form,
 			make_fields(&s, front);
 	}
 	if (good && s.later)
-		good = !patience(&s, st);
+		good = !patience(&s, front->len > 0, st);
 	dkim_signer_free(&s.signer);
 	buf_free(&s.address);
 	buf_free(&s.author);
