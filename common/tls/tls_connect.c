@@ -3,6 +3,7 @@
  * another host's, taken apart by OpenSSL.  Verification never ends a handshake:
  * what came of it is told, and the caller decides before anything is sent.
  */
+#include <bsd/string.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -64,11 +65,13 @@ set_names(SSL *ssl, const struct tls_connect *args)
 static bool
 prepare(struct tls *t, const struct tls_connect *args, struct tls_peer *peer)
 {
+	char name[TLS_NAME_SIZE]; /* OpenSSL's macro takes constness away */
 	int usable = 0;
 
 	SSL_set_connect_state(t->ssl);
 	if (args->name != NULL &&
-	    SSL_set_tlsext_host_name(t->ssl, args->name) != 1)
+	    (strlcpy(name, args->name, sizeof(name)) >= sizeof(name) ||
+	    SSL_set_tlsext_host_name(t->ssl, name) != 1))
 		return false;
 	SSL_set_verify(t->ssl, SSL_VERIFY_PEER, on_verify);
 	if (args->ntlsa > 0) {

@@ -205,8 +205,12 @@ foreign_ssl(SSL_CTX *c, const struct wish *w, int fd)
 	SSL_CTX_set_security_level(c, 0);
 	SSL_CTX_set_min_proto_version(c, w->min);
 	SSL_CTX_set_max_proto_version(c, w->max);
-	if (w->sigalgs != NULL)
-		SSL_CTX_set1_sigalgs_list(c, w->sigalgs);
+	if (w->sigalgs != NULL) {
+		char *list = strdup(w->sigalgs);
+
+		SSL_CTX_set1_sigalgs_list(c, list);
+		free(list);
+	}
 	if (w->ciphers != NULL)
 		SSL_CTX_set_cipher_list(c, w->ciphers);
 	if (w->alpn != NULL)
