@@ -11,7 +11,7 @@
 #include "common/io/loop.h"
 #include "keyd/counters.h"
 #include "keyd/keyd.h"
-#include "keyd/names.h"
+#include "keyd/folders.h"
 #include "keyd/pair.h"
 
 #define FIRST_MS 500 /* not while everything starts */
@@ -24,7 +24,7 @@
 struct expiry {
 	struct worker *w;
 	struct loop_timer *timer;
-	struct names names;
+	struct folders folders;
 	size_t next;
 	bool saying;      /* this round's findings go to the log */
 	int64_t said_ms;
@@ -62,7 +62,7 @@ begin(struct expiry *e)
 {
 	int64_t now = loop_now(e->w->loop);
 
-	names_read(e->w->k->tls_fd, &e->names);
+	folders_read(e->w->k->tls_fd, &e->folders);
 	e->next = 0;
 	e->saying = e->said_ms == 0 || now - e->said_ms >= SAY_MS;
 	if (e->saying)
@@ -75,7 +75,7 @@ begin(struct expiry *e)
 static void
 end(struct expiry *e)
 {
-	names_free(&e->names);
+	folders_free(&e->folders);
 	stats_set(COUNT_CERTIFICATES, e->all);
 	stats_set(COUNT_EXPIRING, e->expiring);
 	stats_set(COUNT_UNUSABLE, e->unusable);
@@ -90,11 +90,11 @@ on_step(void *arg)
 {
 	struct expiry *e = arg;
 
-	if (e->names.v == NULL)
+	if (e->folders.v == NULL)
 		begin(e);
-	for (int i = 0; i < STEP_FOLDERS && e->next < e->names.n; i++)
-		names_visit(e->w->k->tls_fd, e->names.v[e->next++], visit, e);
-	if (e->next < e->names.n) {
+	for (int i = 0; i < STEP_FOLDERS && e->next < e->folders.n; i++)
+		folders_visit(e->w->k->tls_fd, e->folders.v[e->next++], visit, e);
+	if (e->next < e->folders.n) {
 		loop_timer_in(e->timer, STEP_MS);
 		return;
 	}

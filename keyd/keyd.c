@@ -114,7 +114,7 @@ start_worker(void *arg)
 			_exit(EXIT_TEMPORARY);
 		loop_forked(&p->loop);
 		close(conf_keep_fd());
-		_exit(worker_run(k, number));
+		_exit(keyd_work(k, number));
 	}
 	if (pid < 0) {
 		log_warn("cannot fork a worker");

@@ -56,13 +56,13 @@ struct worker {
 
 /* Enters its cage and serves until SIGTERM, or after SIGHUP until its last
  * session is gone; the exit code. */
-int worker_run(struct keyd *k, unsigned number);
+int keyd_work(struct keyd *k, unsigned number);
 
-/* The servers of a worker (session.c, dkim.c, list.c). */
-void session_serve(struct worker *w);
+/* The servers of a worker (handshake.c, dkim.c, list.c). */
+void handshake_serve(struct worker *w);
 /* Ends those that are connected for longer than any handshake's questions
  * take. */
-void session_sweep(struct worker *w);
+void handshake_sweep(struct worker *w);
 void dkim_serve(struct worker *w);
 void list_serve(struct worker *w);
 

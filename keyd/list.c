@@ -13,14 +13,14 @@
 #include "common/io/chan.h"
 #include "common/proto/keylist.h"
 #include "keyd/keyd.h"
-#include "keyd/names.h"
+#include "keyd/folders.h"
 #include "keyd/store.h"
 
 #define LISTERS_MAX 8
 #define FOLDERS_A_PART (KEYLIST_PART_MAX / STORE_FILES)
 
 struct lister {
-	struct names names;
+	struct folders folders;
 	size_t next;
 };
 
@@ -70,9 +70,9 @@ on_record(void *arg, struct chan_peer *p, uint16_t type, const void *msg,
 		return false;
 	}
 	/* A part without rows would be the end of the list. */
-	while (part->n == 0 && l->next < l->names.n)
-		for (i = 0; i < FOLDERS_A_PART && l->next < l->names.n; i++)
-			names_visit(w->k->tls_fd, l->names.v[l->next++],
+	while (part->n == 0 && l->next < l->folders.n)
+		for (i = 0; i < FOLDERS_A_PART && l->next < l->folders.n; i++)
+			folders_visit(w->k->tls_fd, l->folders.v[l->next++],
 			    add_row, part);
 	a.rows = (struct chan_list){part->rows, part->n};
 	chan_peer_send(p, KEYLIST_PART, &a);
@@ -86,7 +86,7 @@ on_opened(void *arg, struct chan_peer *p)
 	struct worker *w = arg;
 	struct lister *l = mem_alloc(sizeof(*l));
 
-	names_read(w->k->tls_fd, &l->names);
+	folders_read(w->k->tls_fd, &l->folders);
 	chan_peer_set_data(p, l);
 	return true;
 }
@@ -97,7 +97,7 @@ on_closed(void *arg, struct chan_peer *p)
 	struct lister *l = chan_peer_data(p);
 
 	(void)arg;
-	names_free(&l->names);
+	folders_free(&l->folders);
 	free(l);
 }
 

@@ -26,7 +26,7 @@ on_sweep(void *arg)
 {
 	struct worker *w = arg;
 
-	session_sweep(w);
+	handshake_sweep(w);
 	loop_timer_in(w->sweep, SWEEP_MS);
 }
 
@@ -79,7 +79,7 @@ enter_cage(const struct worker *w)
 }
 
 int
-worker_run(struct keyd *k, unsigned number)
+keyd_work(struct keyd *k, unsigned number)
 {
 	static struct worker w;
 	const struct conf *c = &k->conf;
@@ -99,7 +99,7 @@ worker_run(struct keyd *k, unsigned number)
 	w.sweep = loop_timer_new(w.loop, on_sweep, &w);
 	w.leave = loop_timer_new(w.loop, on_leave, &w);
 	loop_timer_in(w.sweep, SWEEP_MS);
-	session_serve(&w);
+	handshake_serve(&w);
 	dkim_serve(&w);
 	list_serve(&w);
 	if (number == 1)

@@ -550,7 +550,7 @@ serve(void)
 	w.k = &k;
 	w.loop = loop_new();
 	w.store = store_new(dirfd_, 100, 1);
-	session_serve(&w);
+	handshake_serve(&w);
 	dkim_serve(&w);
 	list_serve(&w);
 	loop_run(w.loop);

@@ -419,6 +419,8 @@ parent_of(enum role role)
 		return ROLE_REMOTE_PARENT;
 	case ROLE_PICKUP_FILE:
 		return ROLE_PICKUP;
+	case ROLE_KEYD:
+		return ROLE_KEYD_PARENT;
 	default:
 		return role;
 	}
@@ -441,7 +443,8 @@ has_empty_root(enum role role)
 	return role == ROLE_SMTPD_PARENT || role == ROLE_POP3D_PARENT ||
 	    role == ROLE_SMTPD_SESSION || role == ROLE_POP3D_SESSION ||
 	    role == ROLE_BOUNCE_PARENT || role == ROLE_BOUNCE ||
-	    role == ROLE_PICKUP || role == ROLE_PICKUP_FILE;
+	    role == ROLE_PICKUP || role == ROLE_PICKUP_FILE ||
+	    role == ROLE_KEYD_PARENT || role == ROLE_KEYD;
 }
 
 static void

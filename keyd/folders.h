@@ -1,22 +1,22 @@
 /* All folders of tls_dir, for lists and for a look at the dates. */
-#ifndef KEYD_NAMES_H
-#define KEYD_NAMES_H
+#ifndef KEYD_FOLDERS_H
+#define KEYD_FOLDERS_H
 
 #include <stddef.h>
 
 struct pair;
 
-struct names {
+struct folders {
 	char **v; /* owned, sorted */
 	size_t n, cap;
 };
 
 /* What stands there now; nothing where it cannot be read. */
-void names_read(int dirfd, struct names *out);
-void names_free(struct names *n);
+void folders_read(int dirfd, struct folders *out);
+void folders_free(struct folders *n);
 /* Reads the folder's pairs and calls fn for each of them, or once with NULL and
  * what is wrong. */
-void names_visit(int dirfd, const char *folder,
+void folders_visit(int dirfd, const char *folder,
     void (*fn)(void *arg, const char *folder, const struct pair *p,
     const char *why), void *arg);
 

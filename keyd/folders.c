@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "keyd/names.h"
+#include "keyd/folders.h"
 #include "keyd/store.h"
 
 static int
@@ -20,13 +20,13 @@ compare(const void *a, const void *b)
 }
 
 void
-names_read(int dirfd, struct names *out)
+folders_read(int dirfd, struct folders *out)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 
-	*out = (struct names){NULL, 0, 0};
+	*out = (struct folders){NULL, 0, 0};
 	if (d == NULL) {
 		if (fd >= 0)
 			close(fd);
@@ -42,16 +42,16 @@ names_read(int dirfd, struct names *out)
 }
 
 void
-names_free(struct names *n)
+folders_free(struct folders *n)
 {
 	for (size_t i = 0; i < n->n; i++)
 		free(n->v[i]);
 	free(n->v);
-	*n = (struct names){NULL, 0, 0};
+	*n = (struct folders){NULL, 0, 0};
 }
 
 void
-names_visit(int dirfd, const char *folder,
+folders_visit(int dirfd, const char *folder,
     void (*fn)(void *arg, const char *folder, const struct pair *p,
     const char *why), void *arg)
 {

@@ -246,7 +246,7 @@ on_closed(void *arg, struct chan_peer *p)
 }
 
 void
-session_sweep(struct worker *w)
+handshake_sweep(struct worker *w)
 {
 	int64_t now = loop_now(w->loop);
 
@@ -256,7 +256,7 @@ session_sweep(struct worker *w)
 }
 
 void
-session_serve(struct worker *w)
+handshake_serve(struct worker *w)
 {
 	static const struct chan_server_ops ops = {.record = on_record,
 	    .opened = on_opened, .closed = on_closed};
