@@ -225,9 +225,6 @@ step(void)
 		break;
 	}
 	rig_sleep(r, dice(6));
-	/* the tables of the rig are finite */
-	if (r->nnotices > RIG_NOTICES / 2)
-		r->nnotices = 0;
 }
 
 static void
@@ -258,8 +255,6 @@ static bool
 all_gone(struct rig *rig, const void *arg)
 {
 	(void)arg;
-	if (rig->nnotices > RIG_NOTICES / 2)
-		rig->nnotices = 0;
 	for (size_t i = 0; i < nnames; i++)
 		if (!rig_nowhere(rig, names[i].s))
 			return false;
