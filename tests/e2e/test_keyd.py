@@ -405,18 +405,19 @@ def test_idle_memory():
     if sanitized("keyd"):
         pytest.skip("sanitizers take more")
     with keyd() as s:
-        clients = [s.server.connect() for _ in range(40)]
+        clients = [s.server.connect() for _ in range(200)]
         pids = [greeting(c)["pid"] for c in clients]
         for c in clients:
             ask(c, "hello")
         if not is_root():
             pytest.skip("only root may look")
+        time.sleep(1.5)  # what is free goes back after a second
         pss = []
         for pid in pids:
             text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
             pss.append(int(re.search(r"\nPss:\s+(\d+)", text).group(1)))
         print("PSS of idle sessions, kB:", sorted(pss))
-        assert sorted(pss)[20] < 250, pss
+        assert sorted(pss)[100] < 250, pss
         for c in clients:
             quit(c)
 
