@@ -91,6 +91,7 @@ tls_context_make(struct tls_context *ctx)
 {
 	SSL_CTX *ssl = SSL_CTX_new_ex(ctx->lib, NULL,
 	    ctx->server ? TLS_server_method() : TLS_client_method());
+	char groups[] = GROUPS; /* OpenSSL's macro takes constness away */
 
 	if (ssl == NULL)
 		die_tls("SSL_CTX_new");
@@ -109,7 +110,7 @@ tls_context_make(struct tls_context *ctx)
 	if (!SSL_CTX_set_min_proto_version(ssl, versions[ctx->settings.min]) ||
 	    !SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) ||
 	    !SSL_CTX_set_ciphersuites(ssl, SUITES) ||
-	    !SSL_CTX_set1_groups_list(ssl, GROUPS))
+	    !SSL_CTX_set1_groups_list(ssl, groups))
 		die_tls("settings");
 	if (!SSL_CTX_set_cipher_list(ssl, cipher_list(ctx))) {
 		SSL_CTX_free(ssl);

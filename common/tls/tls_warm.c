@@ -129,6 +129,7 @@ rehearse(struct tls_context *ctx, SSL_CTX *server_ctx, SSL_CTX *client_ctx,
 	struct tls_accept accept = {.keys = &keys, .context = "rehearsal"};
 	struct tls t = {.ctx = ctx, .accept = &accept};
 	SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
+	char name[] = "rehearsal.invalid";
 	BIO *one = NULL, *other = NULL;
 	bool good = false;
 
@@ -142,7 +143,7 @@ rehearse(struct tls_context *ctx, SSL_CTX *server_ctx, SSL_CTX *client_ctx,
 		(void)SSL_set_max_proto_version(client, version);
 		(void)SSL_set_session_id_context(server,
 		    (const unsigned char *)"r", 1);
-		(void)SSL_set_tlsext_host_name(client, "rehearsal.invalid");
+		(void)SSL_set_tlsext_host_name(client, name);
 		t.ssl = server;
 		(void)SSL_set_app_data(server, &t);
 		ctx->provider->keys = &keys;

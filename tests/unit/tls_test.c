@@ -200,6 +200,7 @@ struct wish {
 static SSL *
 foreign_ssl(SSL_CTX *c, const struct wish *w, int fd)
 {
+	char name[] = "mx.example";
 	SSL *ssl;
 
 	SSL_CTX_set_security_level(c, 0);
@@ -221,7 +222,7 @@ foreign_ssl(SSL_CTX *c, const struct wish *w, int fd)
 		    1);
 	ssl = SSL_new(c);
 	SSL_set_fd(ssl, fd);
-	SSL_set_tlsext_host_name(ssl, "mx.example");
+	SSL_set_tlsext_host_name(ssl, name);
 	if (w->use != NULL) {
 		FILE *f = fopen(w->use, "r");
 		SSL_SESSION *session = PEM_read_SSL_SESSION(f, NULL, NULL,
