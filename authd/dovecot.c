@@ -303,10 +303,11 @@ static void
 on_closed(void *arg, struct linepeer *line)
 {
 	struct peer *p = linepeer_data(line);
-	struct request *r;
+	struct request *r, *next;
 
 	(void)arg;
-	while ((r = LIST_FIRST(&p->requests)) != NULL) {
+	for (r = LIST_FIRST(&p->requests); r != NULL; r = next) {
+		next = LIST_NEXT(r, list);
 		attempt_abandon(r->attempt);
 		request_free(r);
 	}
