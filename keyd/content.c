@@ -32,15 +32,15 @@ static bool
 key_exchange(struct slice s)
 {
 	static const struct {
-		unsigned curve;
 		size_t len;
+		unsigned curve;
 		bool point; /* uncompressed: opens with 4 */
 	} curves[] = {
-		{23, 65, true},  /* secp256r1 */
-		{24, 97, true},  /* secp384r1 */
-		{25, 133, true}, /* secp521r1 */
-		{29, 32, false}, /* x25519 */
-		{30, 56, false}, /* x448 */
+		{65, 23, true},  /* secp256r1 */
+		{97, 24, true},  /* secp384r1 */
+		{133, 25, true}, /* secp521r1 */
+		{32, 29, false}, /* x25519 */
+		{56, 30, false}, /* x448 */
 	};
 	const unsigned char *p = (const unsigned char *)s.p + RANDOMS;
 	unsigned curve;

@@ -79,7 +79,8 @@ struct tls_info {
 	unsigned bits;
 	char group[32];        /* of the key exchange; "": unknown */
 	bool resumed;
-	char sni[TLS_NAME_SIZE];  /* what the client named, or "" */
+	char sni[TLS_NAME_SIZE];  /* what the client named, or "": any octets,
+	                           * to be escaped */
 	char alpn[32];         /* agreed on, or "" */
 	bool peer_cert;
 	unsigned char fingerprint[TLS_FINGERPRINT_LEN]; /* SHA-256 of it */

@@ -25,6 +25,17 @@ local_fault(struct tls *t, const char *what, struct slice why)
 	return 0;
 }
 
+/* Too weak a key, for example (security_level). */
+static int
+unusable(struct tls *t, struct slice folder)
+{
+	char reason[TLS_WHY_SIZE], text[2 * TLS_WHY_SIZE];
+
+	tls_reason(reason, sizeof(reason));
+	snprintf(text, sizeof(text), "%.*s: %s", SLICE_FMT(folder), reason);
+	return local_fault(t, "certificate cannot be used", slice_of(text));
+}
+
 /* ---- certificates ---- */
 
 static bool
@@ -107,8 +118,7 @@ use_certificates(struct tls *t, const char *name, const struct key_certs *c)
 	SSL_certs_clear(t->ssl);
 	for (size_t i = 0; i < c->rows.n; i++)
 		if (!use_row(t, &rows[i]))
-			return local_fault(t, "certificate cannot be used",
-			    c->folder);
+			return unusable(t, c->folder);
 	return 1;
 }
 

@@ -106,6 +106,7 @@ tls_context_make(struct tls_context *ctx)
 	(void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS |
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ssl, 1);
 	if (!SSL_CTX_set_min_proto_version(ssl, versions[ctx->settings.min]) ||
 	    !SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) ||

@@ -65,6 +65,8 @@ struct tls {
 	bool handshaking;
 	bool eof;          /* the peer has closed */
 	bool broken;       /* no goodbye any more */
+	bool dry;          /* the last read found nothing */
+	bool noisy;        /* the peer sends much and says nothing */
 	const struct tls_accept *accept; /* during the handshake */
 	bool local_fault;
 	char why[TLS_WHY_SIZE];

@@ -24,6 +24,11 @@
 /* The largest flight, which is one with a long chain; beyond that it leaves in
  * pieces. */
 #define OUT_MAX 65536
+/* Reads in a row that bring no data but alerts, new keys and wishes for another
+ * handshake (several hundred each, if the peer is after that).  An honest peer
+ * sends one or two records of them; deadlines are looked at where somebody
+ * waits, which is not here. */
+#define NOISE_MAX 32
 
 /* ---- the BIO below the SSL ---- */
 
@@ -92,7 +97,8 @@ wire_read(BIO *bio, char *p, size_t n, size_t *used)
 		r = read(t->fd, p, n);
 	while (r < 0 && errno == EINTR);
 	if (r < 0) {
-		if (errno == EAGAIN)
+		t->dry = errno == EAGAIN;
+		if (t->dry)
 			BIO_set_retry_read(bio);
 		return 0;
 	}
@@ -159,6 +165,27 @@ io_result(struct tls *t, int n)
 	}
 }
 
+/* SSL_read, which comes back after each record without data (there is no
+ * SSL_MODE_AUTO_RETRY), until there is some or nothing is left. */
+static int
+read_record(struct tls *t, void *p, size_t n, size_t *got)
+{
+	unsigned noise;
+	int r = 0;
+
+	for (noise = 0; noise < NOISE_MAX; noise++) {
+		t->dry = false;
+		ERR_clear_error();
+		errno = 0;
+		r = SSL_read_ex(t->ssl, p, n, got);
+		if (r == 1 || t->dry ||
+		    SSL_get_error(t->ssl, r) != SSL_ERROR_WANT_READ)
+			return r;
+	}
+	t->noisy = true;
+	return r;
+}
+
 /* Several records, where they are there already. */
 static ssize_t
 io_read(void *arg, void *p, size_t n)
@@ -167,10 +194,13 @@ io_read(void *arg, void *p, size_t n)
 	size_t used = 0, got;
 	int r;
 
-	ERR_clear_error();
-	errno = 0;
 	do {
-		r = SSL_read_ex(t->ssl, (char *)p + used, n - used, &got);
+		r = read_record(t, (char *)p + used, n - used, &got);
+		if (t->noisy) {
+			t->broken = true;
+			errno = EPROTO;
+			return -1;
+		}
 		if (r != 1)
 			return used > 0 ? (ssize_t)used : io_result(t, r);
 		used += got;

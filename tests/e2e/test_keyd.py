@@ -228,6 +228,17 @@ def test_old_clients():
                 assert "221 bye" in said, (option, auth, said)
 
 
+def test_random(one):
+    """Children of one parent do not share their random numbers."""
+    seen = set()
+    for _ in range(6):
+        said = one.server.s_client("-tls1_2", "-msg")
+        m = re.search(r"ServerHello\n((?:    [0-9a-f ]+\n)+)", said)
+        octets = bytes.fromhex("".join(m.group(1).split()))
+        seen.add(octets[6:38])
+    assert len(seen) == 6
+
+
 # ---- names ----
 
 def test_sni(one):
@@ -513,7 +524,7 @@ def test_unreadable():
             s.server.connect()
         s.wait_log("keyd", "key.pem: cannot be read: Permission denied; "
                    "chown it to postern-key")
-        assert "result=\"local fault\"" in s.server.log()
+        wait_until(lambda: 'result="local fault"' in s.server.log())
         shutil.chown(key, "postern-key")
         time.sleep(0.12)
         quit_after(s.server.connect())
@@ -527,7 +538,7 @@ def test_keyd_gone():
         s.kill("keyd", tree=True)
         with pytest.raises((ssl.SSLError, OSError)):
             s.server.connect()
-        assert 'result="local fault"' in s.server.log()
+        wait_until(lambda: 'result="local fault"' in s.server.log())
         s.start("keyd")
         quit_after(s.server.connect())
         # Its workers alone: the next one is there at once.

@@ -194,7 +194,8 @@ struct wish {
 	const char *plain;  /* said before the handshake */
 	struct rig_cert *cert;
 	const char *save, *use; /* file of a session */
-	bool renegotiate, stop;  /* stop: after the ClientHello */
+	bool renegotiate;
+	int updates; /* of its key, before it says anything */
 };
 
 static SSL *
@@ -248,11 +249,6 @@ foreign_client(int fd, void *arg)
 
 	if (w->plain != NULL && write(fd, w->plain, strlen(w->plain)) < 0)
 		return 1;
-	if (w->stop) {
-		fcntl(fd, F_SETFL, O_NONBLOCK);
-		(void)SSL_connect(ssl);
-		return 0;
-	}
 	if (SSL_connect(ssl) != 1) {
 		unsigned long e = ERR_get_error();
 
@@ -264,6 +260,10 @@ foreign_client(int fd, void *arg)
 		(void)SSL_renegotiate(ssl);
 		return SSL_do_handshake(ssl) == 1 ? 0 : 3;
 	}
+	for (n = 0; n < w->updates; n++)
+		if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 ||
+		    SSL_do_handshake(ssl) != 1)
+			return 7;
 	n = SSL_read(ssl, answer, sizeof(answer));
 	if (n != 11 || memcmp(answer, "220 hello\r\n", 11) != 0)
 		return 4;
@@ -531,6 +531,22 @@ START_TEST(test_renegotiation)
 	ck_assert_int_ne(stream_line(m.s, 1000, &line), LINE_OK);
 	ck_assert_uint_eq(m.keeper.signs, 1);
 	ck_assert_int_eq(meet_end(&m), 3);
+}
+END_TEST
+
+/* RFC 8446 4.6.3: new keys whenever the peer likes. */
+START_TEST(test_key_updates)
+{
+	struct wish w = {.max = TLS1_3_VERSION,
+	    .updates = _i == 0 ? 10 : 500};
+	struct meeting m;
+
+	prepare(&m, &ec);
+	meet(&m, server, foreign_client, &w);
+	ck_assert_int_eq(m.result, TLS_OK);
+	usleep(_i * 300000); /* many at a time */
+	serve_plain_client(&m);
+	ck_assert_int_eq(meet_end(&m), 0);
 }
 END_TEST
 
@@ -965,6 +981,7 @@ tls_suite(void)
 	tcase_add_loop_test(t, test_no_keyd, 0, 2);
 	tcase_add_loop_test(t, test_no_handshake, 0, 3);
 	tcase_add_test(t, test_renegotiation);
+	tcase_add_loop_test(t, test_key_updates, 0, 2);
 	tcase_add_loop_test(t, test_old, 0, 2);
 	tcase_add_loop_test(t, test_resumption, 0, 2);
 	tcase_add_test(t, test_context);
