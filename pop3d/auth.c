@@ -3,6 +3,7 @@
  * session, which only turns base64 into octets and back and knows no mechanism;
  * every octet is the client's.
  */
+#include <bsd/string.h>
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -12,6 +13,7 @@
 #include "common/io/stream.h"
 #include "common/mime/base64.h"
 #include "common/proto/login.h"
+#include "pop3d/login.h"
 #include "pop3d/auth.h"
 
 #define AUTH_LINE_MAX 12288  /* RFC 4954 4: what base64 of a response takes */
@@ -81,17 +83,71 @@ ask_mechanisms(struct session *s, struct buf *out)
 		login_authd_drop(s);
 }
 
+/* In authd's order; what is not here is asked for each time. */
+static const char *const known[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256",
+	"SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "EXTERNAL", "OAUTHBEARER",
+	"XOAUTH2", "CRAM-MD5", "PLAIN", "LOGIN"};
+#define NKNOWN (sizeof(known) / sizeof(known[0]))
+#define HINT_MS 1000
+
+/* From what another session heard a moment ago: without heap and authd. */
+static bool
+hinted(struct session *s, char out[MECHANISMS_MAX])
+{
+	const struct login_hint *h = login_hint(s);
+	uint32_t bits = __atomic_load_n(&h->offered, __ATOMIC_RELAXED);
+
+	if (__atomic_load_n(&h->offered_until_ms, __ATOMIC_RELAXED) <=
+	    clock_mono_ms())
+		return false;
+	out[0] = '\0';
+	for (size_t i = 0; i < NKNOWN; i++) {
+		if ((bits & 1u << i) == 0)
+			continue;
+		if (out[0] != '\0')
+			(void)strlcat(out, " ", MECHANISMS_MAX);
+		(void)strlcat(out, known[i], MECHANISMS_MAX);
+	}
+	return true;
+}
+
+static void
+learn(struct session *s, struct slice mechanisms)
+{
+	struct login_hint *h = login_hint(s);
+	struct slice word;
+	uint32_t bits = 0;
+
+	while (slice_word(&mechanisms, &word)) {
+		size_t i = 0;
+
+		while (i < NKNOWN && !slice_eq(word, slice_of(known[i])))
+			i++;
+		if (i == NKNOWN)
+			return;
+		bits |= 1u << i;
+	}
+	__atomic_store_n(&h->offered, bits, __ATOMIC_RELAXED);
+	__atomic_store_n(&h->offered_until_ms, bits == 0 ? 0 :
+	    clock_mono_ms() + HINT_MS, __ATOMIC_RELAXED);
+}
+
 enum state
 cmd_login_capa(struct session *s, struct slice arg)
 {
 	struct buf mechanisms = BUF_INIT(MECHANISMS_MAX);
+	char text[MECHANISMS_MAX];
 	enum state next;
 
-	ask_mechanisms(s, &mechanisms);
-	s->mechanisms = mechanisms.s;
+	if (!hinted(s, text)) {
+		ask_mechanisms(s, &mechanisms);
+		learn(s, buf_slice(&mechanisms));
+		(void)strlcpy(text, mechanisms.s, sizeof(text));
+		buf_free(&mechanisms);
+	}
+	s->mechanisms = text;
 	next = cmd_capa(s, arg);
 	s->mechanisms = NULL;
-	buf_free(&mechanisms);
 	return next;
 }
 

@@ -82,8 +82,12 @@ cmd_capa(struct session *s, struct slice arg)
 	if (s->conf->pop3_plaintext_login)
 		stream_puts(s->net, "USER\r\n");
 	/* RFC 5034 3 */
-	if (s->mechanisms != NULL && s->mechanisms[0] != '\0')
-		stream_printf(s->net, "SASL %s\r\n", s->mechanisms);
+	/* Put, not printed: an idle session takes no heap. */
+	if (s->mechanisms != NULL && s->mechanisms[0] != '\0') {
+		stream_puts(s->net, "SASL ");
+		stream_puts(s->net, s->mechanisms);
+		stream_puts(s->net, "\r\n");
+	}
 	stream_puts(s->net, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
 	    "PIPELINING\r\nEXPIRE NEVER\r\n"
 	    "UTF8 USER\r\nLANG\r\nIMPLEMENTATION postern\r\n.\r\n");

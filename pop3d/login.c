@@ -160,6 +160,12 @@ connect_authd(struct login *l)
 	return true;
 }
 
+struct login_hint *
+login_hint(struct session *s)
+{
+	return s->login->hint;
+}
+
 /* Is there somebody whom APOP would serve?  Where authd is silent: no. */
 static bool
 apop_useful(struct login *l)

@@ -15,7 +15,11 @@ struct front_client;
 struct login_hint {
 	int64_t until_ms; /* clock_mono_ms */
 	uint32_t apop;
+	uint32_t offered;         /* SASL mechanisms, bits of auth.c's table */
+	int64_t offered_until_ms;
 };
+struct session;
+struct login_hint *login_hint(struct session *s);
 
 void login_run(const struct front_client *client);
 

@@ -27,6 +27,7 @@ PARENTS = {
     "authd": ("postern-auth", 0, ANY),
     "dnsd": ("postern-dns", 0, SAME),
     "remote": ("postern-remote", 0, SAME),
+    "keyd": ("postern-key", 0, EMPTY),
     "bounce": ("postern-bounce", 0, EMPTY),
     "pickup": ("postern-queue", 0, ANY),
     "pop3d": ("postern-pop3d", 0, EMPTY),
